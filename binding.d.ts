@@ -1,0 +1,175 @@
+/**
+ * The raw addon: what `build/Release/iocp.node` exports. Not a public API: `lib/` is the only caller.
+ *
+ * Conventions
+ * - Arguments were validated in TypeScript; the addon asserts and aborts on nonsense.
+ * - Operating errors are returned as a status number (an index into `statuses`; 0 is success), never thrown.
+ * - A context is named by `slot` and `generation`; a stale pair is answered with "gone", never with somebody else.
+ * - Events travel through *slabs*: memory that JavaScript allocated and lent to the engine. Records in a slab are
+ *   little-endian, start on a multiple of 8 bytes, and are described by `RecordKind` below.
+ *
+ * `test/js/surface.test.ts` checks this file against the built addon.
+ */
+
+/** One row per status: `[code as Node.js spells it, message]`. Index 0 is success. */
+export const statuses: ReadonlyArray<readonly [code: string, message: string]>;
+
+/** Names of the system calls that reasons and errors refer to, by index; index 0 is the empty string. */
+export const syscalls: readonly string[];
+
+/** Names of the figures that `Engine.stats` writes, in order; a dot nests ("port.waits"). */
+export const statNames: readonly string[];
+
+/** Name of the completion port this addon was built with: 'epoll', 'iocp', 'kqueue'. */
+export const portName: string;
+
+/** Sizes and limits compiled into the addon, compared with the constants of `lib/records.ts` by a test. */
+export const layout: {
+  /** Bytes of a record's fixed header: u32 kind, u32 slot, u32 length, u32 extra. */
+  readonly recordHeaderBytes: number;
+  /** Records start on multiples of this many bytes. */
+  readonly recordAlignment: number;
+  /** A payload above this many bytes does not travel inside a slab but as a `large` payload. */
+  readonly inlinePayloadMax: number;
+  /** The smallest slab `supply` takes, in bytes. */
+  readonly slabBytesMin: number;
+  /** Slab indices are 0 … slabIndexMax. */
+  readonly slabIndexMax: number;
+  /** Words (i32) per row of the `ranges` array: slab index, begin, end, retired. */
+  readonly rangeWords: number;
+  /** Bytes of a record header in the output batch: u32 slot, u32 generation, u32 length, u32 flags. */
+  readonly outputHeaderBytes: number;
+  /** Largest `maxConnections`; slots are 0 … connectionsMax - 1. */
+  readonly connectionsMax: number;
+  /** `RecordKind` by name. */
+  readonly records: Readonly<Record<string, number>>;
+  /** `OutputFlag` by name. */
+  readonly outputFlags: Readonly<Record<string, number>>;
+};
+
+/**
+ * Kinds of event records. `slot` is in the header unless stated. Words are u32 after the header.
+ *
+ * | kind | extra | words, then text |
+ * |---|---|---|
+ * | package = 1 | – | `length` payload bytes |
+ * | large = 2 | – | none: the payload is the next element of `larges` |
+ * | connected = 3 | – | generation, token (0 = accepted), listener id (0 = outgoing), remote port, local port, family (4, 6, 0 = local), remote text bytes, local text bytes; both texts |
+ * | ended = 4 | – | none: the peer sent FIN; answer with `finish` |
+ * | drain = 5 | queued bytes | none |
+ * | written = 6 | token from the output record | none |
+ * | disconnected = 7 | – | by (0 local, 1 peer, 2 guard, 3 error), status, syscall, bytesReceived lo hi, bytesSent lo hi, packagesReceived lo hi, packagesSent lo hi, message text bytes; message (empty = the status' own) |
+ * | refused = 8 (no slot) | – | status, remote port, family, text bytes; remote address |
+ * | connectFailed = 9 (no slot) | token | status, syscall |
+ * | listenerFailed = 10 (no slot) | listener id | status, syscall |
+ * | closed = 11 (no slot) | – | contexts that ended cleanly, contexts that were reset |
+ */
+export type RecordKind = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11;
+
+/** Framing, already validated. Byte counts; `delimiter` non-empty for type 'delimiter'. */
+export interface NativeFraming {
+  type: 'none' | 'length' | 'varint' | 'delimiter' | 'fixed';
+  /** length and varint: bytes before the length field. */
+  offset: number;
+  /** length: width of the field, 1, 2, 3, 4 or 8 bytes. */
+  width: number;
+  /** length: byte order of the field. */
+  bigEndian: boolean;
+  /** length and varint: added to the field's value to get the bytes that follow the field. */
+  adjust: number;
+  /** length and varint: bytes removed from the front of what the listener gets; -1 = the whole header. delimiter: 1 removes it, 0 keeps it. */
+  strip: number;
+  /** Largest value of (field + adjust), or of a delimited package without its delimiter, or the fixed length. */
+  maxLength: number;
+  delimiter: Uint8Array | null;
+}
+
+export interface NativeOptions {
+  /** 0 = stepped from the JavaScript thread's own event loop; n = that many I/O threads. */
+  ioWorkers: number;
+  maxConnections: number;
+  maxFreeBuffers: number;
+  maxFreeContexts: number;
+  pendingReads: number;
+  zeroByteReads: boolean;
+  framing: NativeFraming;
+  noDelay: boolean;
+  keepAlive: boolean;
+  keepAliveInitialDelayMs: number;
+  keepAliveIntervalMs: number;
+  keepAliveCount: number;
+  userTimeoutMs: number;
+  highWaterMark: number;
+  lowWaterMark: number;
+  maxQueuedBytes: number;
+  /** 0 = disconnect, 1 = drop, 2 = throw (TypeScript throws; the engine drops what slips through). */
+  onOverflow: 0 | 1 | 2;
+}
+
+/**
+ * Called on the JavaScript thread with everything that happened since the last call.
+ * `count` rows of `ranges` are valid: [slab index, begin byte, end byte, 1 = the slab will not be used again].
+ * `count` 0 = go on after a listener threw. `larges` holds the payloads of the `large` records, in order.
+ */
+export type Deliver = (count: number, larges: Buffer[] | undefined) => void;
+
+export class Engine {
+  /**
+   * `ranges`: where the engine writes the rows for `deliver`; `output`: the batch that `flush` reads.
+   * Both stay alive as long as the engine.
+   */
+  constructor(options: NativeOptions, deliver: Deliver, ranges: Int32Array, output: Uint8Array);
+
+  /** I/O threads really in use; 0 = stepped from the JavaScript thread (also decides nothing else). */
+  readonly ioThreads: number;
+  /** Lanes that want slabs, at least 1. A context's slot belongs to lane `slot % lanes`. */
+  readonly lanes: number;
+
+  /** Opens the port and starts the workers. Status. */
+  start(): number;
+  /** Lends a slab to a lane under an index that no slab in use has. Ownership returns with the `retired` row. */
+  supply(lane: number, index: number, slab: Uint8Array): void;
+  /**
+   * Queues every package of `output[0, bytes)`. Each record: header, payload, padding to 4 bytes. Flags: 1 = raw (not framed),
+   * 2 = answer with a `written` record whose token is `flags >>> 8`.
+   */
+  flush(bytes: number): void;
+  /** Queues one payload, copied, outside the batch (flush first to keep the order). Flags as above. Status. */
+  sendLarge(slot: number, generation: number, payload: Uint8Array, flags: number): number;
+  /** Frames once, queues to every live context but `exceptSlots`, or to `onlySlots` (pairs slot, generation); returns how many. */
+  broadcast(payload: Uint8Array, exceptSlot: number, only: Uint32Array | null): number;
+  /** Exact queued bytes, or -1 = gone. Above the high-water mark it also arms the `drain` record. */
+  queued(slot: number, generation: number): number;
+
+  /** Binds and listens. On success `status` is 0. `path` non-empty = Unix-domain socket. */
+  listen(host: string, port: number, path: string, backlog: number, ipv6Only: boolean, reusePort: boolean):
+    { status: number; syscall: number; id: number; address: string; family: number; port: number };
+  /** Starts connecting to a numeric address; `connected` (with `token`) or `connectFailed` follows, unless the returned status is not 0. */
+  connect(token: number, host: string, port: number, path: string, localHost: string, timeoutMs: number): number;
+  cancelConnect(token: number): void;
+  pauseAccept(): void;
+  resumeAccept(): void;
+
+  /** False = gone already. `graceful`: flush, FIN, wait up to `graceMs` for the peer's; else reset. */
+  disconnect(slot: number, generation: number, graceful: boolean, graceMs: number): boolean;
+  /** The answer to `ended`: nothing more will be sent; flush, FIN, close. */
+  finish(slot: number, generation: number): void;
+  pause(slot: number, generation: number): boolean;
+  resume(slot: number, generation: number): boolean;
+
+  /** Stops accepting, ends every context gracefully, resets the rest after `graceMs`; `closed` follows when all is gone. */
+  close(graceMs: number): void;
+  /** After `closed`: stops the workers and frees everything. Idempotent. */
+  destroy(): void;
+
+  /** Writes the figures named by `statNames`. */
+  stats(out: Float64Array): void;
+  /** Writes bytesReceived, bytesSent, packagesReceived, packagesSent, queuedBytes, peerEnded (0/1). False = gone. */
+  contextStats(slot: number, generation: number, out: Float64Array): boolean;
+  /** Writes rtt µs, rtt variance µs, retransmits, congestion window segments, unacknowledged segments, delivery rate B/s. False = gone. */
+  tcpInfo(slot: number, generation: number, out: Float64Array): boolean;
+
+  /** Whether the engine keeps the event loop alive; starts referenced. */
+  ref(): void;
+  unref(): void;
+}

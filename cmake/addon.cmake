@@ -1,0 +1,27 @@
+# The addon, iocp.node: native/binding linked with the core and this system's port.
+# Included only when cmake-js has said where the Node-API headers are (CMAKE_JS_INC).
+iocp_sources(_binding "${PROJECT_SOURCE_DIR}/native/binding/*.cc")
+foreach(_needed IN ITEMS iocp_core iocp_port_${IOCP_BACKEND})
+  if(NOT TARGET ${_needed})
+    message(FATAL_ERROR "the addon needs ${_needed}, and its sources are missing")
+  endif()
+endforeach()
+
+# SHARED, not MODULE: cmake-js passes its macOS and Windows linker flags to shared libraries only.
+add_library(iocp SHARED ${_binding})
+set_target_properties(iocp PROPERTIES
+  PREFIX "" SUFFIX ".node"
+  LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/$<CONFIG>"
+  RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/$<CONFIG>"
+  BUILD_WITH_INSTALL_NAME_DIR ON INSTALL_NAME_DIR "@rpath"
+  INTERPROCEDURAL_OPTIMIZATION_RELEASE ${IOCP_LINK_TIME_OPTIMIZATION})
+target_include_directories(iocp SYSTEM PRIVATE ${CMAKE_JS_INC})
+target_compile_definitions(iocp PRIVATE NAPI_VERSION=8 NAPI_DISABLE_CPP_EXCEPTIONS BUILDING_NODE_EXTENSION)
+target_link_libraries(iocp PRIVATE iocp_core iocp_port_${IOCP_BACKEND} iocp_settings)
+if(NOT MSVC)
+  target_compile_options(iocp PRIVATE -fno-exceptions)
+endif()
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  # Nothing but the module's entry point is visible, so two addons in one process never share symbols by accident.
+  target_link_options(iocp PRIVATE LINKER:--exclude-libs,ALL)
+endif()

@@ -1,0 +1,49 @@
+# The static libraries: one per completion-port backend, and the core, which links with any of them.
+# Link order is core, then port: the core names the port's symbols, never the reverse.
+
+# Collects the sources of a folder; an empty result is an error under IOCP_REQUIRE_ALL.
+function(iocp_sources result)
+  file(GLOB found CONFIGURE_DEPENDS ${ARGN})
+  if(NOT found AND IOCP_REQUIRE_ALL)
+    message(FATAL_ERROR "no sources match: ${ARGN}")
+  endif()
+  set(${result} "${found}" PARENT_SCOPE)
+endfunction()
+
+# A static library of ours: own warnings, no exceptions, no run-time type information.
+function(iocp_static_library name)
+  add_library(${name} STATIC ${ARGN})
+  target_include_directories(${name} PUBLIC "${PROJECT_SOURCE_DIR}/native")
+  target_link_libraries(${name} PRIVATE iocp_settings)
+  if(NOT MSVC)
+    target_compile_options(${name} PRIVATE -fno-exceptions -fno-rtti)
+  endif()
+  set_target_properties(${name} PROPERTIES INTERPROCEDURAL_OPTIMIZATION_RELEASE ${IOCP_LINK_TIME_OPTIMIZATION})
+endfunction()
+
+set(_native "${PROJECT_SOURCE_DIR}/native")
+
+iocp_sources(_port_common "${_native}/port/*.cc")
+iocp_sources(_port_shared "${_native}/port/${IOCP_BACKEND_SHARED_FOLDER}/*.cc")
+iocp_sources(_port_backend "${_native}/port/${IOCP_BACKEND}/*.cc")
+if(_port_backend)
+  iocp_static_library(iocp_port_${IOCP_BACKEND} ${_port_common} ${_port_shared} ${_port_backend})
+endif()
+
+# The simulator is a backend like any other; of the system it borrows only the text form of addresses.
+if(IOCP_BUILD_TESTS)
+  iocp_sources(_port_sim "${_native}/port/sim/*.cc")
+  iocp_sources(_address_text "${_native}/port/posix/address_text.cc")
+  if(_port_sim)
+    iocp_static_library(iocp_port_sim ${_port_common} ${_address_text} ${_port_sim})
+  endif()
+endif()
+
+iocp_sources(_core "${_native}/core/*.cc")
+if(_core)
+  # std::thread tells by an exception that the system is out of threads; that one file turns it into a value.
+  if(NOT MSVC)
+    set_source_files_properties("${_native}/core/worker_threads.cc" PROPERTIES COMPILE_OPTIONS -fexceptions)
+  endif()
+  iocp_static_library(iocp_core ${_core})
+endif()

@@ -1,0 +1,82 @@
+# The native tests: one executable per folder of test/native, each a ctest test with a time limit.
+# A folder that is missing is left out, or is an error under IOCP_REQUIRE_ALL (as in continuous integration).
+enable_testing()
+set(_tests "${PROJECT_SOURCE_DIR}/test/native")
+set(_slowdown 1)
+if(IOCP_SANITIZE)
+  set(_slowdown 4)
+endif()
+
+iocp_sources(_support "${_tests}/support/*.cc")
+list(FILTER _support EXCLUDE REGEX "/canary\\.cc$")
+
+# iocp_native_test(name SECONDS n LIBRARIES … SOURCES …)
+function(iocp_native_test name)
+  cmake_parse_arguments(ARG "" "SECONDS" "LIBRARIES;SOURCES" ${ARGN})
+  if(NOT ARG_SOURCES OR NOT _support)
+    message(STATUS "${name}: no sources yet, left out")
+    return()
+  endif()
+  foreach(_library IN LISTS ARG_LIBRARIES)
+    if(NOT TARGET ${_library})
+      if(IOCP_REQUIRE_ALL)
+        message(FATAL_ERROR "${name} needs ${_library}, which has no sources")
+      endif()
+      message(STATUS "${name}: ${_library} has no sources yet, left out")
+      return()
+    endif()
+  endforeach()
+  add_executable(test_${name} ${ARG_SOURCES} ${_support})
+  target_include_directories(test_${name} PRIVATE "${_tests}")
+  target_link_libraries(test_${name} PRIVATE ${ARG_LIBRARIES} iocp_settings)
+  add_test(NAME ${name} COMMAND test_${name})
+  math(EXPR _limit "${ARG_SECONDS} * ${_slowdown}")
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${_limit})
+endfunction()
+
+iocp_sources(_conformance "${_tests}/conformance/*.cc")
+iocp_native_test(conformance_${IOCP_BACKEND} SECONDS 60 LIBRARIES iocp_port_${IOCP_BACKEND} SOURCES ${_conformance})
+
+# What a readiness backend promises beyond the contract; it shares the conformance suite's fixtures.
+if(IOCP_BACKEND_SHARED_FOLDER STREQUAL "posix")
+  iocp_sources(_posix "${_tests}/posix/*.cc")
+  iocp_sources(_conformance_world "${_tests}/conformance/world.cc")
+  if(_posix)
+    list(APPEND _posix ${_conformance_world})
+  endif()
+  iocp_native_test(posix SECONDS 60 LIBRARIES iocp_port_${IOCP_BACKEND} SOURCES ${_posix})
+endif()
+
+# The simulator is single-threaded by nature: the same suite without what needs a second thread.
+list(FILTER _conformance EXCLUDE REGEX "/threads_[^/]*\\.cc$")
+iocp_native_test(conformance_sim SECONDS 60 LIBRARIES iocp_port_sim SOURCES ${_conformance})
+
+iocp_sources(_sim_port "${_tests}/sim_port/*.cc")
+iocp_native_test(sim_port SECONDS 60 LIBRARIES iocp_port_sim SOURCES ${_sim_port})
+
+iocp_sources(_unit "${_tests}/unit/*.cc")
+iocp_native_test(unit SECONDS 60 LIBRARIES iocp_core iocp_port_sim SOURCES ${_unit})
+
+iocp_sources(_simulation "${_tests}/simulation/*.cc")
+iocp_native_test(simulation SECONDS 120 LIBRARIES iocp_core iocp_port_sim SOURCES ${_simulation})
+
+iocp_sources(_stress "${_tests}/stress/*.cc")
+iocp_native_test(stress SECONDS 120 LIBRARIES iocp_core iocp_port_${IOCP_BACKEND} SOURCES ${_stress})
+
+# The harness itself: a program with cases that break on purpose, started by itself, to prove that breakage is seen.
+if(EXISTS "${_tests}/support/canary.cc")
+  add_executable(test_canary "${_tests}/support/canary.cc" "${_tests}/support/test.cc")
+  target_include_directories(test_canary PRIVATE "${_tests}")
+  target_link_libraries(test_canary PRIVATE iocp_settings)
+  add_test(NAME canary COMMAND test_canary)
+  set_tests_properties(canary PROPERTIES TIMEOUT 60)
+elseif(IOCP_REQUIRE_ALL)
+  message(FATAL_ERROR "test/native/support/canary.cc is missing")
+endif()
+
+# A folder that no program above is built from would be a test that nobody runs.
+file(GLOB _folders LIST_DIRECTORIES true RELATIVE "${_tests}" "${_tests}/*")
+list(REMOVE_ITEM _folders support conformance posix sim_port unit simulation stress)
+if(_folders)
+  message(FATAL_ERROR "test/native holds what no test program is built from: ${_folders}")
+endif()

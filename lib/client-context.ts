@@ -1,0 +1,245 @@
+// One connection, as users hold it: a handle that may be kept for ever. Every method of a context that has gone
+// does nothing and says so. No policy here: sending is sender.ts, the rest are single calls to the engine.
+
+import { inspect } from 'node:util';
+
+import type { Engine } from './binding.js';
+import type { ConnectedRecord, DisconnectedRecord } from './event-reader.js';
+import type { IocpError } from './errors.js';
+import { readDisconnectOptions } from './options.js';
+import { CONNECTIONS_MAX } from './records.js';
+import type { Sender } from './sender.js';
+import type { AddressFamily, DisconnectOptions, SendCallback, TcpInfo } from './types.js';
+
+/** @internal Where a context is in its life. Only ever moves forward. */
+export const Phase = {
+  /** `'context'` was emitted, `'connection'` not yet. */
+  fresh: 0,
+  /** Packages flow both ways. */
+  open: 1,
+  /** Nothing more may be sent; packages still arrive. */
+  ending: 2,
+  /** Reset by this side: nothing flows, `'disconnect'` is on its way. */
+  aborted: 3,
+  /** `'disconnect'` was emitted, or is just about to be. */
+  gone: 4,
+} as const;
+
+/** @internal What a context needs of its engine. */
+export interface Link {
+  engine: Engine;
+  sender: Sender;
+  /** Scratch memory for figures. */
+  figures: Float64Array;
+}
+
+/** @internal A callback that waits for its `written` record. */
+export interface Waiting {
+  token: number;
+  callback: SendCallback;
+}
+
+const FAMILIES: Readonly<Record<number, AddressFamily>> = { 4: 'IPv4', 6: 'IPv6', 0: 'local' };
+
+/** @internal */
+export function familyName(family: number): AddressFamily {
+  return FAMILIES[family] ?? 'local';
+}
+
+const Figure = {
+  bytesReceived: 0,
+  bytesSent: 1,
+  packagesReceived: 2,
+  packagesSent: 3,
+  queuedBytes: 4,
+  peerEnded: 5,
+} as const;
+
+/**
+ * One connection of an {@link Iocp}, accepted or outgoing.
+ *
+ * A handle, safe to keep for ever: once the connection has gone every method is a no-op that returns `false`,
+ * and the counters keep their last values.
+ */
+export class ClientContext<Data = unknown> {
+  /** Never used again for another connection; {@link Iocp.findClient} finds the context by it. */
+  readonly id: number;
+  /** Yours. `connect` can set it; for accepted connections it is undefined until you set it. */
+  data: Data;
+  /** The peer's address, or the path of a Unix-domain socket (empty when the peer has none). */
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly remoteFamily: AddressFamily;
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** When the connection was made, in milliseconds since the epoch (`Date.now()`). */
+  readonly connectedAt: number;
+
+  /** @internal */
+  readonly slot: number;
+  /** @internal */
+  readonly generation: number;
+  /** @internal An upper bound of the queued bytes; see sender.ts. */
+  bound = 0;
+  /** @internal A `drain` record is on its way. */
+  needDrain = false;
+  /** @internal */
+  phase: number = Phase.fresh;
+  /** @internal */
+  waiting: Waiting[] = [];
+  /** @internal */
+  link: Link;
+  /** @internal The figures of a context that has gone. */
+  final: Float64Array | undefined = undefined;
+  /** @internal */
+  sawEnd = false;
+
+  private constructor(link: Link, record: ConnectedRecord, data: Data) {
+    this.id = record.generation * CONNECTIONS_MAX + record.slot;
+    this.data = data;
+    this.remoteAddress = record.remoteAddress;
+    this.remotePort = record.remotePort;
+    this.remoteFamily = familyName(record.family);
+    this.localAddress = record.localAddress;
+    this.localPort = record.localPort;
+    this.connectedAt = Date.now();
+    this.slot = record.slot;
+    this.generation = record.generation;
+    this.link = link;
+  }
+
+  /** @internal */
+  static create<Data>(link: Link, record: ConnectedRecord, data: Data): ClientContext<Data> {
+    return new ClientContext(link, record, data);
+  }
+
+  /** True from the `connection` event until `disconnect`, or until this side resets the connection. */
+  get connected(): boolean {
+    return this.phase === Phase.open || this.phase === Phase.ending;
+  }
+
+  /** Bytes received from the peer, headers included. */
+  get bytesReceived(): number {
+    return this.#figure(Figure.bytesReceived);
+  }
+
+  /** Bytes given to the system for sending, headers included. */
+  get bytesSent(): number {
+    return this.#figure(Figure.bytesSent);
+  }
+
+  /** Whole packages received. */
+  get packagesReceived(): number {
+    return this.#figure(Figure.packagesReceived);
+  }
+
+  /** Packages given to the system for sending. */
+  get packagesSent(): number {
+    return this.#figure(Figure.packagesSent);
+  }
+
+  /** Bytes that wait to be given to the system, exactly; 0 when the context has gone. */
+  get queuedBytes(): number {
+    if (this.phase === Phase.gone) return 0;
+    this.link.sender.flush();
+    return this.#figure(Figure.queuedBytes);
+  }
+
+  /** Whether the peer has closed its sending side. */
+  get peerEnded(): boolean {
+    return this.sawEnd || this.#figure(Figure.peerEnded) !== 0;
+  }
+
+  /**
+   * Sends one package; the engine's framing is applied. The array may be reused as soon as this returns.
+   *
+   * @param payload - A string is sent as UTF-8.
+   * @param callback - Called with null once the package was given to the system, or with an error
+   *   (`ERR_IOCP_GONE`, `ERR_IOCP_QUEUE_OVERFLOW`) when it never will be.
+   * @returns False when more than `highWaterMark` bytes are queued now (the package is queued all the same: wait
+   *   for `drain`), or when nothing was queued because the context has gone or the `'drop'` policy applied.
+   * @throws RangeError when the framing cannot express the payload; IocpError `ERR_IOCP_QUEUE_OVERFLOW` with
+   *   the `'throw'` policy.
+   */
+  send(payload: Uint8Array | string, callback?: SendCallback): boolean {
+    return this.link.sender.send(this, payload, false, callback);
+  }
+
+  /** Sends bytes as they are, without framing; otherwise like {@link send}. */
+  sendRaw(bytes: Uint8Array | string, callback?: SendCallback): boolean {
+    return this.link.sender.send(this, bytes, true, callback);
+  }
+
+  /** Sends one package made of several parts; otherwise like {@link send}. */
+  sendv(parts: ReadonlyArray<Uint8Array | string>, callback?: SendCallback): boolean {
+    return this.link.sender.sendParts(this, parts, callback);
+  }
+
+  /** Stops reading. Packages that were already received may still be delivered; the peer's close stays visible. */
+  pause(): boolean {
+    if (!this.connected) return false;
+    return this.link.engine.pause(this.slot, this.generation);
+  }
+
+  /** Goes on reading. */
+  resume(): boolean {
+    if (!this.connected) return false;
+    return this.link.engine.resume(this.slot, this.generation);
+  }
+
+  /**
+   * Ends the connection; `disconnect` is emitted later. By default it is reset: nothing queued is sent, and no
+   * further `package` is emitted. Gracefully, queued packages are sent first and packages go on arriving.
+   *
+   * @returns False when the context has gone already.
+   */
+  disconnect(options?: DisconnectOptions): boolean {
+    const { graceful, graceMs } = readDisconnectOptions(options);
+    return this.link.sender.disconnect(this, graceful, graceMs);
+  }
+
+  /** TCP's own view of the connection; undefined when the context has gone. */
+  info(): TcpInfo | undefined {
+    const { engine, figures } = this.link;
+    if (this.phase === Phase.gone || !engine.tcpInfo(this.slot, this.generation, figures)) {
+      return undefined;
+    }
+    const at = (index: number): number => figures[index] as number;
+    return {
+      rttUs: at(0),
+      rttVarianceUs: at(1),
+      retransmits: at(2),
+      congestionWindowSegments: at(3),
+      unacknowledgedSegments: at(4),
+      deliveryRateBytesPerSecond: at(5),
+    };
+  }
+
+  /** @internal Takes the last figures over; from here on the engine is not asked any more. */
+  end(record: DisconnectedRecord): void {
+    const { bytesReceived, bytesSent, packagesReceived, packagesSent } = record;
+    const ended = this.sawEnd ? 1 : 0;
+    this.final = Float64Array.of(bytesReceived, bytesSent, packagesReceived, packagesSent, 0, ended);
+    this.phase = Phase.gone;
+  }
+
+  /** @internal Answers the callbacks one at a time, so that one that throws does not cost the others theirs. */
+  failNextWaiting(error: IocpError): boolean {
+    const next = this.waiting.shift();
+    next?.callback(error);
+    return next !== undefined;
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    const state = this.connected ? 'connected' : 'gone';
+    return `ClientContext ${this.id} (${state}, ${this.remoteAddress}:${this.remotePort})`;
+  }
+
+  #figure(index: number): number {
+    if (this.final !== undefined) return this.final[index] as number;
+    const { engine, figures } = this.link;
+    if (!engine.contextStats(this.slot, this.generation, figures)) return 0;
+    return figures[index] as number;
+  }
+}

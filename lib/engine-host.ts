@@ -1,0 +1,355 @@
+// Hosts one native engine: owns its memory, its table of contexts and its pending connects, and turns decoded
+// records into events. Whatever a listener throws, the next record is the next one handled: work that consists
+// of several calls into user code is kept in `#todo`, one step each, and a step is removed before it runs.
+
+import type { EventEmitter } from 'node:events';
+import type { AddressInfo } from 'node:net';
+
+import { addon, type Engine } from './binding.js';
+import { ClientContext, familyName, type Link, Phase } from './client-context.js';
+import {
+  abortError,
+  closedError,
+  errorFromStatus,
+  goneError,
+  statusCode,
+  statusMessage,
+  syscallName,
+} from './errors.js';
+import {
+  type ConnectedRecord,
+  type DisconnectedRecord,
+  EventReader,
+  type EventSink,
+  type RefusedRecord,
+} from './event-reader.js';
+import { OutgoingFraming } from './framing.js';
+import type { ListenSettings, Settings } from './options.js';
+import { OutputBatch } from './output-batch.js';
+import { RANGE_WORDS } from './records.js';
+import { Sender } from './sender.js';
+import { SLABS_PER_LANE_STEPPED, SLABS_PER_LANE_THREADED, SlabSupply } from './slabs.js';
+import { nestStats } from './stats.js';
+import type { DisconnectedBy, DisconnectReason, IocpEvents, IocpStats } from './types.js';
+
+/** Rows of the array in which the engine announces filled slab ranges. */
+const RANGE_ROWS = 256;
+/** More figures than any native call writes for one context. */
+const CONTEXT_FIGURES = 8;
+
+const DISCONNECTED_BY: readonly DisconnectedBy[] = ['local', 'peer', 'guard', 'error'];
+
+/** One address to connect to. */
+export interface Attempt<Data> {
+  /** A numeric address; empty with `path`. */
+  address: string;
+  port: number;
+  path: string;
+  localAddress: string;
+  timeoutMs: number;
+  signal: AbortSignal | undefined;
+  data: Data | undefined;
+}
+
+interface PendingConnect<Data> {
+  attempt: Attempt<Data>;
+  resolve(context: ClientContext<Data>): void;
+  reject(error: Error): void;
+}
+
+/** What the host tells its owner. */
+export type OnClosed = (ended: number, reset: number) => void;
+
+/** One native engine and everything that belongs to it. */
+export class EngineHost<Data> implements EventSink {
+  /** Connects in progress, name resolution included: they keep the event loop alive. */
+  connecting = 0;
+  readonly sender: Sender;
+  readonly #emitter: EventEmitter<IocpEvents<Data>>;
+  readonly #onClosed: OnClosed;
+  readonly #engine: Engine;
+  readonly #batch: OutputBatch;
+  readonly #slabs: SlabSupply;
+  readonly #reader: EventReader;
+  readonly #link: Link;
+  readonly #contexts: Array<ClientContext<Data> | undefined> = [];
+  readonly #connects = new Map<number, PendingConnect<Data>>();
+  readonly #todo: Array<() => void> = [];
+  readonly #figures = new Float64Array(addon.statNames.length);
+  #count = 0;
+  #listeners = 0;
+  #token = 0;
+  #closing = false;
+  #closed: { ended: number; reset: number } | undefined;
+  #wantsRef = true;
+  #hasRef = true;
+
+  /** Starts the engine. Throws an IocpError when the system does not let it. */
+  constructor(settings: Settings, emitter: EventEmitter<IocpEvents<Data>>, onClosed: OnClosed) {
+    const { native, onOverflow } = settings;
+    const ranges = new Int32Array(RANGE_ROWS * RANGE_WORDS);
+    this.#emitter = emitter;
+    this.#onClosed = onClosed;
+    this.#batch = new OutputBatch((bytes) => this.#engine.flush(bytes));
+    this.#engine = new addon.Engine(native, this.#deliver, ranges, this.#batch.bytes);
+    this.#slabs = new SlabSupply((lane, index, slab) => this.#engine.supply(lane, index, slab));
+    this.#reader = new EventReader(ranges, this.#slabs, this);
+    const framing = new OutgoingFraming(native.framing);
+    const { highWaterMark, maxQueuedBytes } = native;
+    const limits = { highWaterMark, maxQueuedBytes, onOverflow };
+    this.sender = new Sender(this.#engine, this.#batch, framing, limits, addon);
+    const figures = new Float64Array(CONTEXT_FIGURES);
+    this.#link = { engine: this.#engine, sender: this.sender, figures };
+    this.#start();
+  }
+
+  #start(): void {
+    const status = this.#engine.start();
+    if (status !== 0) {
+      this.#engine.destroy();
+      throw errorFromStatus(addon, status);
+    }
+    const perLane =
+      this.#engine.ioThreads === 0 ? SLABS_PER_LANE_STEPPED : SLABS_PER_LANE_THREADED;
+    this.#slabs.start(this.#engine.lanes, perLane);
+    this.updateRef();
+  }
+
+  /** Contexts whose `disconnect` was not emitted yet. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The live contexts; those that come or go meanwhile may or may not be among them. */
+  *contexts(): IterableIterator<ClientContext<Data>> {
+    for (const context of this.#contexts) {
+      if (context !== undefined) yield context;
+    }
+  }
+
+  /** The live context in `slot`. */
+  at(slot: number): ClientContext<Data> | undefined {
+    return this.#contexts[slot];
+  }
+
+  /** Binds and listens on a numeric address or a path. Throws an IocpError. */
+  listen(settings: ListenSettings, address: string): AddressInfo {
+    const { port, path, backlog, ipv6Only, reusePort } = settings;
+    const answer = this.#engine.listen(address, port, path, backlog, ipv6Only, reusePort);
+    if (answer.status !== 0) {
+      const syscall = syscallName(addon, answer.syscall) ?? 'listen';
+      const where = path === '' ? { address, port } : { address: path };
+      throw errorFromStatus(addon, answer.status, { syscall, ...where });
+    }
+    this.#listeners++;
+    this.updateRef();
+    if (path !== '') return { address: path, family: 'local', port: 0 };
+    return { address: answer.address, family: familyName(answer.family), port: answer.port };
+  }
+
+  pauseAccept(): void {
+    this.#engine.pauseAccept();
+  }
+
+  resumeAccept(): void {
+    this.#engine.resumeAccept();
+  }
+
+  /** Connects to one numeric address or path; resolves after the `connection` event. */
+  connect(attempt: Attempt<Data>): Promise<ClientContext<Data>> {
+    return new Promise((resolve, reject) => {
+      if (this.#closing) return reject(closedError('connect'));
+      if (attempt.signal?.aborted) return reject(abortError(attempt.signal));
+      this.#token = (this.#token % 0xffff_ffff) + 1;
+      const token = this.#token;
+      const onAbort = (): void => this.#abort(token);
+      attempt.signal?.addEventListener('abort', onAbort, { once: true });
+      const forget = (): void => attempt.signal?.removeEventListener('abort', onAbort);
+      this.#connects.set(token, {
+        attempt,
+        resolve: (context) => (forget(), resolve(context)),
+        reject: (error) => (forget(), reject(error)),
+      });
+      const { address, port, path, localAddress, timeoutMs } = attempt;
+      const status = this.#engine.connect(token, address, port, path, localAddress, timeoutMs);
+      if (status !== 0) this.onConnectFailed(token, status, 0);
+    });
+  }
+
+  /** Ends everything; `onClosed` follows. */
+  close(graceMs: number): void {
+    this.sender.flush();
+    this.sender.closing = true;
+    this.#closing = true;
+    for (const [token, pending] of [...this.#connects]) {
+      this.#connects.delete(token);
+      this.#engine.cancelConnect(token);
+      pending.reject(closedError('connect'));
+    }
+    this.#engine.close(graceMs);
+    this.updateRef();
+  }
+
+  /** Resets what is still there, during a close. */
+  reset(): void {
+    for (const context of this.contexts()) this.sender.disconnect(context, false, 0);
+  }
+
+  /** After `onClosed`. */
+  destroy(): void {
+    this.#engine.destroy();
+    this.#slabs.clear();
+  }
+
+  stats(): IocpStats {
+    this.#engine.stats(this.#figures);
+    const stats = nestStats(addon.statNames, this.#figures);
+    stats.javascript = {
+      flushes: this.#batch.flushes,
+      slabs: this.#slabs.lent,
+      droppedSends: this.sender.dropped,
+    };
+    return stats;
+  }
+
+  ref(wanted: boolean): void {
+    this.#wantsRef = wanted;
+    this.updateRef();
+  }
+
+  /** The event loop is kept alive only while there is something to wait for. */
+  updateRef(): void {
+    const busy = this.#listeners + this.connecting + this.#count > 0 || this.#closing;
+    const wanted = this.#wantsRef && busy;
+    if (wanted === this.#hasRef) return;
+    this.#hasRef = wanted;
+    if (wanted) this.#engine.ref();
+    else this.#engine.unref();
+  }
+
+  // --- events ---------------------------------------------------------------------------------------------
+
+  readonly #deliver = (count: number, larges: Buffer[] | undefined): void => {
+    const { sender } = this;
+    this.#reader.take(count, larges);
+    sender.delivering = true;
+    try {
+      this.#work();
+      this.#reader.dispatch();
+    } finally {
+      sender.delivering = false;
+      sender.flush();
+    }
+    const closed = this.#closed;
+    this.#closed = undefined;
+    if (closed !== undefined) this.#onClosed(closed.ended, closed.reset);
+  };
+
+  #work(): void {
+    for (let step = this.#todo.shift(); step !== undefined; step = this.#todo.shift()) step();
+  }
+
+  onPackage(slot: number, payload: Buffer): void {
+    const context = this.#contexts[slot];
+    if (context !== undefined && context.phase < Phase.aborted) {
+      this.#emitter.emit('package', context, payload);
+    }
+  }
+
+  onConnected(record: ConnectedRecord): void {
+    const { slot, generation, token } = record;
+    const pending = this.#connects.get(token);
+    this.#connects.delete(token);
+    if (token !== 0 && pending === undefined) {
+      this.#engine.disconnect(slot, generation, false, 0);
+      return;
+    }
+    const context = ClientContext.create(this.#link, record, pending?.attempt.data as Data);
+    while (this.#contexts.length < slot) this.#contexts.push(undefined);
+    this.#contexts[slot] = context;
+    this.#count++;
+    this.updateRef();
+    this.#todo.push(() => this.#emitter.emit('context', context));
+    this.#todo.push(() => {
+      if (context.phase === Phase.fresh) context.phase = Phase.open;
+      pending?.resolve(context);
+      this.#emitter.emit('connection', context);
+    });
+    this.#work();
+  }
+
+  onEnded(slot: number): void {
+    const context = this.#contexts[slot];
+    if (context === undefined) return;
+    context.sawEnd = true;
+    this.sender.finishSoon(context);
+  }
+
+  onDrain(slot: number): void {
+    const context = this.#contexts[slot];
+    if (context !== undefined && this.sender.drained(context)) this.#emitter.emit('drain', context);
+  }
+
+  onWritten(slot: number, token: number): void {
+    const context = this.#contexts[slot];
+    if (context !== undefined) this.sender.written(context, token);
+  }
+
+  onDisconnected(record: DisconnectedRecord): void {
+    const context = this.#contexts[record.slot];
+    if (context === undefined) return;
+    this.#contexts[record.slot] = undefined;
+    this.#count--;
+    context.end(record);
+    this.updateRef();
+    for (const { callback } of context.waiting.splice(0)) {
+      this.#todo.push(() => callback(goneError(context.id)));
+    }
+    const syscall = syscallName(addon, record.syscall);
+    const reason: DisconnectReason = {
+      code: statusCode(addon, record.status),
+      ...(syscall === undefined ? {} : { syscall }),
+      by: DISCONNECTED_BY[record.by] ?? 'error',
+      message: record.message || statusMessage(addon, record.status),
+    };
+    this.#todo.push(() => this.#emitter.emit('disconnect', context, reason));
+    this.#work();
+  }
+
+  onRefused(record: RefusedRecord): void {
+    const { remoteAddress, remotePort, family, status } = record;
+    this.#emitter.emit('refuse', {
+      remoteAddress,
+      remotePort,
+      remoteFamily: familyName(family),
+      reason: { code: statusCode(addon, status), message: statusMessage(addon, status) },
+    });
+  }
+
+  onConnectFailed(token: number, status: number, syscall: number): void {
+    const pending = this.#connects.get(token);
+    if (pending === undefined) return;
+    this.#connects.delete(token);
+    const { address, port, path } = pending.attempt;
+    const where = path === '' ? { address, port } : { address: path };
+    const name = syscallName(addon, syscall) ?? 'connect';
+    pending.reject(errorFromStatus(addon, status, { syscall: name, ...where }));
+  }
+
+  onListenerFailed(_listener: number, status: number, syscall: number): void {
+    const name = syscallName(addon, syscall) ?? 'accept';
+    this.#emitter.emit('error', errorFromStatus(addon, status, { syscall: name }));
+  }
+
+  onClosed(ended: number, reset: number): void {
+    this.#closed = { ended, reset };
+  }
+
+  #abort(token: number): void {
+    const pending = this.#connects.get(token);
+    if (pending === undefined) return;
+    this.#connects.delete(token);
+    this.#engine.cancelConnect(token);
+    pending.reject(abortError(pending.attempt.signal as AbortSignal));
+  }
+}

@@ -1,0 +1,3 @@
+// The ES module face of the same, single CommonJS instance.
+
+export * from './index.js';

@@ -1,0 +1,30 @@
+// The public exports, and nothing else.
+
+export { ClientContext } from './client-context.js';
+export { IocpError, type IocpErrorDetails } from './errors.js';
+export { Iocp } from './iocp.js';
+export type {
+  Addresses,
+  AddressFamily,
+  CloseOptions,
+  CloseReport,
+  ConnectOptions,
+  DelimiterFraming,
+  DisconnectedBy,
+  DisconnectOptions,
+  DisconnectReason,
+  FixedFraming,
+  Framing,
+  IocpEvents,
+  IocpOptions,
+  IocpStats,
+  KeepAliveOptions,
+  LengthFraming,
+  ListenOptions,
+  OverflowPolicy,
+  RefusedPeer,
+  SendCallback,
+  SendToAllOptions,
+  TcpInfo,
+  VarintFraming,
+} from './types.js';

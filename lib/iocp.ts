@@ -1,0 +1,274 @@
+// The public class: the life of an engine, from the options to the close report.
+// What happens on connections is engine-host.ts; nothing here touches bytes.
+
+import { EventEmitter } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
+
+import { addon } from './binding.js';
+import type { ClientContext } from './client-context.js';
+import { connectToAny } from './connector.js';
+import { EngineHost } from './engine-host.js';
+import { closedError, IocpError } from './errors.js';
+import {
+  type ListenSettings,
+  readCloseOptions,
+  readConnectOptions,
+  readDisconnectOptions,
+  readListenOptions,
+  readOptions,
+  readSendToAllOptions,
+  type Settings,
+} from './options.js';
+import { CONNECTIONS_MAX } from './records.js';
+import { resolveHost } from './resolve.js';
+import { nestStats } from './stats.js';
+import type {
+  Addresses,
+  CloseOptions,
+  CloseReport,
+  ConnectOptions,
+  DisconnectOptions,
+  IocpEvents,
+  IocpOptions,
+  IocpStats,
+  ListenOptions,
+  SendToAllOptions,
+} from './types.js';
+
+/** What the system says when it has no IPv6. */
+const NO_IPV6 = ['EAFNOSUPPORT', 'EADDRNOTAVAIL'];
+
+function noStats(): IocpStats {
+  const zeros = new Float64Array(addon.statNames.length);
+  const javascript = { flushes: 0, slabs: 0, droppedSends: 0 };
+  return { ...nestStats(addon.statNames, zeros), javascript };
+}
+
+/**
+ * A TCP engine: listens on any number of addresses and holds any number of outgoing connections at the same
+ * time. Events are described in {@link IocpEvents}, options in {@link IocpOptions}.
+ *
+ * The event loop is kept alive while it listens, connects, closes or has contexts, unless {@link unref} was
+ * called. An `Iocp` that never listened or connected holds nothing and need not be closed.
+ *
+ * @example
+ * ```ts
+ * const server = new Iocp();
+ * server.on('package', (client, payload) => client.send(payload));
+ * const { port } = await server.listen({ host: '127.0.0.1' });
+ * ```
+ */
+export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
+  readonly #settings: Settings;
+  readonly #bound: AddressInfo[] = [];
+  #host: EngineHost<Data> | undefined;
+  #referenced = true;
+  #closing: Promise<CloseReport> | undefined;
+  #finalStats: IocpStats | undefined;
+  readonly #onAbort = (): void => {
+    void this.close({ graceMs: 0 });
+  };
+
+  /** @throws TypeError or RangeError that names the option, its value and what is allowed. */
+  constructor(options?: IocpOptions) {
+    const settings = readOptions(options);
+    super({ captureRejections: settings.captureRejections });
+    this.#settings = settings;
+    settings.signal?.addEventListener('abort', this.#onAbort, { once: true });
+    if (settings.signal?.aborted) this.#onAbort();
+  }
+
+  /**
+   * Binds and listens; may be called more than once. Emits `listening`.
+   *
+   * @returns The bound address. For a `path` it is `{ address: path, family: 'local', port: 0 }`.
+   * @throws TypeError and RangeError for wrong options; IocpError `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, …;
+   *   `ERR_IOCP_CLOSED`.
+   */
+  async listen(options?: ListenOptions): Promise<AddressInfo> {
+    const settings = readListenOptions(options);
+    const addresses = settings.path === '' ? await resolveHost(settings.host) : [''];
+    const host = this.#open('listen');
+    const address = this.#listenOn(host, settings, addresses[0] as string);
+    this.#bound.push(address);
+    this.emit('listening', address);
+    return address;
+  }
+
+  /**
+   * Connects; every address of a host name is tried in order. Resolves after the `connection` event.
+   *
+   * @throws TypeError and RangeError for wrong options; IocpError `ECONNREFUSED`, `ETIMEDOUT`, `ENOTFOUND`, …;
+   *   `ERR_IOCP_CLOSED`; an `AbortError` when `signal` was aborted.
+   */
+  async connect(options: ConnectOptions<Data>): Promise<ClientContext<Data>> {
+    const settings = readConnectOptions(options);
+    const host = this.#open('connect');
+    host.connecting++;
+    host.updateRef();
+    try {
+      return await connectToAny(host, settings);
+    } finally {
+      host.connecting--;
+      host.updateRef();
+    }
+  }
+
+  /**
+   * Stops accepting, sends what is queued, half-closes, waits up to `graceMs` for the peers, and resets those
+   * that are left. Emits `close`. Idempotent: later calls get the same report, and one with `graceMs: 0` resets
+   * at once what an earlier one is still waiting for.
+   */
+  async close(options?: CloseOptions): Promise<CloseReport> {
+    const { graceMs } = readCloseOptions(options);
+    if (this.#closing === undefined) {
+      this.#settings.signal?.removeEventListener('abort', this.#onAbort);
+      this.#closing = this.#shutDown(graceMs);
+    } else if (graceMs === 0) {
+      this.#host?.reset();
+    }
+    return this.#closing;
+  }
+
+  /** The same as {@link close}, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** Leaves new peers waiting in the system's backlog. */
+  pauseAccept(): void {
+    this.#host?.pauseAccept();
+  }
+
+  /** Accepts again. */
+  resumeAccept(): void {
+    this.#host?.resumeAccept();
+  }
+
+  /** Contexts whose `disconnect` was not emitted yet. */
+  get connectionCount(): number {
+    return this.#host?.count ?? 0;
+  }
+
+  /** Iterates over the live contexts. */
+  contexts(): IterableIterator<ClientContext<Data>> {
+    return this.#host?.contexts() ?? [].values();
+  }
+
+  /** The live context with this id. An id is never reused, so a stale one finds nothing. */
+  findClient(id: number): ClientContext<Data> | undefined {
+    const context = this.#host?.at(id % CONNECTIONS_MAX);
+    return context?.id === id ? context : undefined;
+  }
+
+  /** The addresses listened on, and the host's own ones. */
+  addresses(): Addresses {
+    const interfaces = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+    return { bound: [...this.#bound], host: interfaces.map((one) => one.address) };
+  }
+
+  /**
+   * Sends one package to all contexts, or to those that the options leave. It is framed once, and its bytes are
+   * shared by all queues.
+   *
+   * @returns The number of contexts it was queued for.
+   * @throws RangeError when the framing cannot express the payload.
+   */
+  sendToAll(payload: Uint8Array | string, options?: SendToAllOptions<Data>): number {
+    const { except, filter } = readSendToAllOptions(options);
+    const host = this.#host;
+    if (host === undefined) return 0;
+    const one = typeof except === 'object' && Symbol.iterator in except ? except : [except];
+    const excluded = new Set(Array.from(one, (it) => (typeof it === 'object' ? it.id : it)));
+    const chosen = Array.from(host.contexts()).filter(
+      (context) => !excluded.has(context.id) && (filter === undefined || filter(context)),
+    );
+    return host.sender.sendToAll(chosen, payload);
+  }
+
+  /** Ends one connection, see {@link ClientContext.disconnect}. False = it has gone already. */
+  disconnectClient(client: ClientContext<Data> | number, options?: DisconnectOptions): boolean {
+    readDisconnectOptions(options);
+    const context = typeof client === 'number' ? this.findClient(client) : client;
+    return context?.disconnect(options) ?? false;
+  }
+
+  /** Ends every connection; returns how many. */
+  disconnectAll(options?: DisconnectOptions): number {
+    readDisconnectOptions(options);
+    return Array.from(this.contexts()).filter((context) => context.disconnect(options)).length;
+  }
+
+  /** The engine's figures; cheap enough to be asked for every 500 ms. */
+  stats(): IocpStats {
+    return this.#host?.stats() ?? this.#finalStats ?? noStats();
+  }
+
+  /** Keeps the event loop alive while there is something to wait for: the default. */
+  ref(): this {
+    return this.#setReferenced(true);
+  }
+
+  /** Lets the process exit although the engine is in use. */
+  unref(): this {
+    return this.#setReferenced(false);
+  }
+
+  #setReferenced(referenced: boolean): this {
+    this.#referenced = referenced;
+    this.#host?.ref(referenced);
+    return this;
+  }
+
+  /** The running engine, started if need be. */
+  #open(action: string): EngineHost<Data> {
+    if (this.#closing !== undefined) throw closedError(action);
+    if (this.#host === undefined) {
+      this.#host = new EngineHost(this.#settings, this, (ended, reset) =>
+        this.#onEngineClosed(ended, reset),
+      );
+      this.#host.ref(this.#referenced);
+    }
+    return this.#host;
+  }
+
+  #listenOn(host: EngineHost<Data>, settings: ListenSettings, address: string): AddressInfo {
+    try {
+      return host.listen(settings, address);
+    } catch (error) {
+      const noIpv6 = error instanceof IocpError && NO_IPV6.includes(error.code);
+      if (!noIpv6 || !settings.anyHost || settings.ipv6Only) throw error;
+      return host.listen(settings, '0.0.0.0');
+    }
+  }
+
+  #onEngineClosed: (ended: number, reset: number) => void = () => {};
+
+  async #shutDown(graceMs: number): Promise<CloseReport> {
+    const begin = performance.now();
+    const [ended, reset] = await this.#endEngine(graceMs);
+    const host = this.#host;
+    this.#finalStats = host?.stats();
+    this.#host = undefined;
+    this.#bound.length = 0;
+    host?.destroy();
+    const durationMs = performance.now() - begin;
+    const report: CloseReport = { contexts: ended + reset, drained: ended, reset, durationMs };
+    setImmediate(() => this.emit('close', report));
+    return report;
+  }
+
+  /** Resolves outside of the engine's own call, so that it may be destroyed. */
+  #endEngine(graceMs: number): Promise<[ended: number, reset: number]> {
+    return new Promise((resolve) => {
+      const host = this.#host;
+      if (host === undefined) {
+        setImmediate(resolve, [0, 0]);
+        return;
+      }
+      this.#onEngineClosed = (ended, reset) => setImmediate(resolve, [ended, reset]);
+      host.close(graceMs);
+    });
+  }
+}

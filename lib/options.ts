@@ -1,0 +1,418 @@
+// Validates and completes what users pass in. Every error names the option, the value and what is allowed.
+// Nothing behind this file checks again, so nothing may get past it.
+
+import { inspect } from 'node:util';
+
+import type { NativeFraming, NativeOptions } from './binding.js';
+import { CONNECTIONS_MAX, Overflow } from './records.js';
+import type {
+  CloseOptions,
+  ConnectOptions,
+  DisconnectOptions,
+  Framing,
+  IocpOptions,
+  KeepAliveOptions,
+  ListenOptions,
+  OverflowPolicy,
+  SendToAllOptions,
+} from './types.js';
+
+const MIB = 1024 * 1024;
+const MILLISECONDS_MAX = 2 ** 31 - 1;
+const BYTES_MAX = 2 ** 40;
+const PACKAGE_BYTES_MAX = 2 ** 30;
+const DELIMITER_BYTES_MAX = 255;
+const FRAMING_OFFSET_MAX = 64;
+const FRAMING_STRIP_MAX = 96;
+/** The default of every `graceMs`. */
+export const GRACE_MS = 5000;
+
+/** Options of an `Iocp`, validated. */
+export interface Settings {
+  native: NativeOptions;
+  onOverflow: OverflowPolicy;
+  signal: AbortSignal | undefined;
+  captureRejections: boolean;
+}
+
+/** Options of `listen`, validated. */
+export interface ListenSettings {
+  host: string;
+  /** Whether `host` is the default, which may fall back to IPv4. */
+  anyHost: boolean;
+  port: number;
+  path: string;
+  backlog: number;
+  ipv6Only: boolean;
+  reusePort: boolean;
+}
+
+/** Options of `connect`, validated. */
+export interface ConnectSettings<Data> {
+  host: string;
+  port: number;
+  path: string;
+  timeoutMs: number;
+  localAddress: string;
+  signal: AbortSignal | undefined;
+  data: Data | undefined;
+}
+
+type Bag = Record<string, unknown>;
+
+function show(value: unknown): string {
+  return inspect(value, { depth: 0, breakLength: Infinity, maxStringLength: 80 });
+}
+
+function wrongType(name: string, value: unknown, allowed: string): never {
+  throw new TypeError(`${name} must be ${allowed}, not ${show(value)}`);
+}
+
+function outOfRange(name: string, value: unknown, allowed: string): never {
+  throw new RangeError(`${name} must be ${allowed}, not ${show(value)}`);
+}
+
+/** A plain options object whose every name is known. */
+function bag(owner: string, value: unknown, names: readonly string[]): Bag {
+  if (value === undefined) return {};
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    wrongType(owner, value, 'an object');
+  }
+  for (const name of Object.keys(value)) {
+    if (!names.includes(name)) {
+      throw new TypeError(`${owner}.${name} is not an option; the options are ${names.join(', ')}`);
+    }
+  }
+  return value as Bag;
+}
+
+function integer(name: string, value: unknown, fallback: number, min: number, max: number): number {
+  if (value === undefined) return fallback;
+  const allowed = `an integer from ${min} to ${max}`;
+  if (typeof value !== 'number') wrongType(name, value, allowed);
+  if (!Number.isInteger(value) || value < min || value > max) outOfRange(name, value, allowed);
+  return value;
+}
+
+function flag(name: string, value: unknown, fallback: boolean): boolean {
+  if (value === undefined) return fallback;
+  if (typeof value !== 'boolean') wrongType(name, value, 'true or false');
+  return value;
+}
+
+function choice<T extends string>(name: string, value: unknown, fallback: T, of: readonly T[]): T {
+  if (value === undefined) return fallback;
+  const allowed = of.map((one) => `'${one}'`).join(', ');
+  if (typeof value !== 'string') wrongType(name, value, `one of ${allowed}`);
+  if (!of.includes(value as T)) outOfRange(name, value, `one of ${allowed}`);
+  return value as T;
+}
+
+function words(name: string, value: unknown, fallback: string): string {
+  if (value === undefined) return fallback;
+  if (typeof value !== 'string') wrongType(name, value, 'a string');
+  if (value === '' || value.includes('\0')) {
+    outOfRange(name, value, 'a non-empty string without NUL characters');
+  }
+  return value;
+}
+
+function abortSignal(name: string, value: unknown): AbortSignal | undefined {
+  if (value === undefined) return undefined;
+  if (!(value instanceof AbortSignal)) wrongType(name, value, 'an AbortSignal');
+  return value;
+}
+
+const FRAMING_TYPES = ['length', 'varint', 'delimiter', 'fixed'] as const;
+
+const NO_FRAMING: NativeFraming = {
+  type: 'none',
+  offset: 0,
+  width: 0,
+  bigEndian: false,
+  adjust: 0,
+  strip: -1,
+  maxLength: MIB,
+  delimiter: null,
+};
+
+function maxLengthOf(value: unknown): number {
+  return integer('framing.maxLength', value, MIB, 1, PACKAGE_BYTES_MAX);
+}
+
+function adjustOf(value: unknown): number {
+  return integer('framing.adjust', value, 0, -PACKAGE_BYTES_MAX, PACKAGE_BYTES_MAX);
+}
+
+function lengthFraming(value: unknown): NativeFraming {
+  const names = ['type', 'offset', 'width', 'endian', 'adjust', 'strip', 'maxLength'];
+  const given = bag('framing', value, names);
+  const { width } = given;
+  if (typeof width !== 'number') wrongType('framing.width', width, 'one of 1, 2, 3, 4, 8');
+  if (![1, 2, 3, 4, 8].includes(width)) {
+    outOfRange('framing.width', width, 'one of 1, 2, 3, 4, 8');
+  }
+  const offset = integer('framing.offset', given.offset, 0, 0, FRAMING_OFFSET_MAX);
+  const strip = integer('framing.strip', given.strip, offset + width, 0, FRAMING_STRIP_MAX);
+  checkKept('framing.strip', strip, offset, strip >= offset + width);
+  return {
+    ...NO_FRAMING,
+    type: 'length',
+    offset,
+    width,
+    bigEndian: choice('framing.endian', given.endian, 'le', ['le', 'be']) === 'be',
+    adjust: adjustOf(given.adjust),
+    strip: strip === offset + width ? -1 : strip,
+    maxLength: maxLengthOf(given.maxLength),
+  };
+}
+
+/** A header that is cut in the middle of its length field could never be sent back. */
+function checkKept(name: string, strip: number, offset: number, whole: boolean): void {
+  if (strip <= offset || whole) return;
+  outOfRange(name, strip, `at most framing.offset (${offset}) or at least the whole header`);
+}
+
+function varintFraming(value: unknown): NativeFraming {
+  const given = bag('framing', value, ['type', 'offset', 'adjust', 'strip', 'maxLength']);
+  const offset = integer('framing.offset', given.offset, 0, 0, FRAMING_OFFSET_MAX);
+  return {
+    ...NO_FRAMING,
+    type: 'varint',
+    offset,
+    adjust: adjustOf(given.adjust),
+    strip: integer('framing.strip', given.strip, -1, 0, offset),
+    maxLength: maxLengthOf(given.maxLength),
+  };
+}
+
+function delimiterFraming(value: unknown): NativeFraming {
+  const given = bag('framing', value, ['type', 'delimiter', 'strip', 'maxLength']);
+  const raw = given.delimiter;
+  if (typeof raw !== 'string' && !(raw instanceof Uint8Array)) {
+    wrongType('framing.delimiter', raw, 'a string or a Uint8Array');
+  }
+  const delimiter = typeof raw === 'string' ? Buffer.from(raw, 'utf8') : Buffer.from(raw);
+  if (delimiter.length === 0 || delimiter.length > DELIMITER_BYTES_MAX) {
+    outOfRange('framing.delimiter', raw, `1 to ${DELIMITER_BYTES_MAX} bytes long`);
+  }
+  return {
+    ...NO_FRAMING,
+    type: 'delimiter',
+    delimiter,
+    strip: flag('framing.strip', given.strip, true) ? 1 : 0,
+    maxLength: maxLengthOf(given.maxLength),
+  };
+}
+
+function fixedFraming(value: unknown): NativeFraming {
+  const { length } = bag('framing', value, ['type', 'length']);
+  if (length === undefined) {
+    wrongType('framing.length', length, `an integer from 1 to ${PACKAGE_BYTES_MAX}`);
+  }
+  const bytes = integer('framing.length', length, 0, 1, PACKAGE_BYTES_MAX);
+  return { ...NO_FRAMING, type: 'fixed', maxLength: bytes };
+}
+
+function framingOf(value: Framing | undefined): NativeFraming {
+  if (value === undefined || value === 'iocps') {
+    return { ...NO_FRAMING, type: 'length', width: 4 };
+  }
+  if (value === 'none') return NO_FRAMING;
+  const names = FRAMING_TYPES.map((type) => `'${type}'`).join(', ');
+  const allowed = `'iocps', 'none' or an object whose type is one of ${names}`;
+  if (typeof value === 'string') outOfRange('framing', value, allowed);
+  if (typeof value !== 'object' || value === null) wrongType('framing', value, allowed);
+  const type = (value as { type?: unknown }).type as (typeof FRAMING_TYPES)[number];
+  switch (type) {
+    case 'length':
+      return lengthFraming(value);
+    case 'varint':
+      return varintFraming(value);
+    case 'delimiter':
+      return delimiterFraming(value);
+    case 'fixed':
+      return fixedFraming(value);
+    default:
+      return outOfRange('framing.type', type, `one of ${names}`);
+  }
+}
+
+function keepAliveOf(value: boolean | KeepAliveOptions | undefined): Required<KeepAliveOptions> {
+  if (typeof value !== 'boolean' && value !== undefined && typeof value !== 'object') {
+    wrongType('keepAlive', value, 'true, false or an object');
+  }
+  const names = ['initialDelayMs', 'intervalMs', 'count'];
+  const given = bag('keepAlive', typeof value === 'boolean' ? undefined : value, names);
+  const milliseconds = (name: string, fallback: number): number =>
+    integer(`keepAlive.${name}`, given[name], fallback, 1, MILLISECONDS_MAX);
+  return {
+    initialDelayMs: milliseconds('initialDelayMs', 60_000),
+    intervalMs: milliseconds('intervalMs', 20_000),
+    count: integer('keepAlive.count', given.count, 3, 1, 127),
+  };
+}
+
+/** Water marks and the cap; a mark that was not given yields to the one that was. */
+function marksOf(given: IocpOptions): {
+  highWaterMark: number;
+  lowWaterMark: number;
+  maxQueuedBytes: number;
+} {
+  const maxQueuedBytes = integer('maxQueuedBytes', given.maxQueuedBytes, 16 * MIB, 1, BYTES_MAX);
+  const usualHigh = Math.min(65_536, maxQueuedBytes);
+  const highWaterMark = integer('highWaterMark', given.highWaterMark, usualHigh, 1, BYTES_MAX);
+  if (highWaterMark > maxQueuedBytes) {
+    outOfRange('highWaterMark', highWaterMark, `at most maxQueuedBytes (${maxQueuedBytes})`);
+  }
+  const usualLow = Math.min(32_768, Math.floor(highWaterMark / 2));
+  const lowWaterMark = integer('lowWaterMark', given.lowWaterMark, usualLow, 0, BYTES_MAX);
+  if (lowWaterMark > highWaterMark) {
+    outOfRange('lowWaterMark', lowWaterMark, `at most highWaterMark (${highWaterMark})`);
+  }
+  return { highWaterMark, lowWaterMark, maxQueuedBytes };
+}
+
+function checkOrder(given: IocpOptions, pendingReads: number): void {
+  flag('orderedSend', given.orderedSend, true);
+  if (!flag('orderedRead', given.orderedRead, true) && pendingReads > 1) {
+    throw new RangeError(
+      `orderedRead: false cannot be combined with pendingReads ${pendingReads}: packages are cut from one ` +
+        'stream of bytes, so reads that finish out of order must be put in order again',
+    );
+  }
+}
+
+const IOCP_OPTIONS = [
+  'ioWorkers',
+  'maxConnections',
+  'maxFreeBuffers',
+  'maxFreeContexts',
+  'orderedSend',
+  'orderedRead',
+  'pendingReads',
+  'zeroByteReads',
+  'framing',
+  'noDelay',
+  'keepAlive',
+  'userTimeoutMs',
+  'highWaterMark',
+  'lowWaterMark',
+  'maxQueuedBytes',
+  'onOverflow',
+  'signal',
+  'captureRejections',
+] as const satisfies ReadonlyArray<keyof IocpOptions>;
+
+function ioWorkersOf(value: unknown): number {
+  const allowed = "'auto' or an integer from 0 to 256";
+  if (value === undefined || value === 'auto') return 0;
+  if (typeof value !== 'number') wrongType('ioWorkers', value, allowed);
+  if (!Number.isInteger(value) || value < 0 || value > 256) {
+    outOfRange('ioWorkers', value, allowed);
+  }
+  return value;
+}
+
+/** Validates the options of an `Iocp`. */
+export function readOptions(options: IocpOptions | undefined): Settings {
+  const given = bag('options', options, IOCP_OPTIONS) as IocpOptions;
+  const pendingReads = integer('pendingReads', given.pendingReads, 1, 1, 64);
+  checkOrder(given, pendingReads);
+  const keepAlive = keepAliveOf(given.keepAlive);
+  const onOverflow = choice('onOverflow', given.onOverflow, 'disconnect', [
+    'disconnect',
+    'drop',
+    'throw',
+  ]);
+  const native: NativeOptions = {
+    ioWorkers: ioWorkersOf(given.ioWorkers),
+    maxConnections: integer('maxConnections', given.maxConnections, 10_000, 1, CONNECTIONS_MAX),
+    maxFreeBuffers: integer('maxFreeBuffers', given.maxFreeBuffers, 1024, -1, 2 ** 24),
+    maxFreeContexts: integer('maxFreeContexts', given.maxFreeContexts, 1024, -1, CONNECTIONS_MAX),
+    pendingReads,
+    zeroByteReads: flag('zeroByteReads', given.zeroByteReads, true),
+    framing: framingOf(given.framing),
+    noDelay: flag('noDelay', given.noDelay, true),
+    keepAlive: given.keepAlive !== false,
+    keepAliveInitialDelayMs: keepAlive.initialDelayMs,
+    keepAliveIntervalMs: keepAlive.intervalMs,
+    keepAliveCount: keepAlive.count,
+    userTimeoutMs: integer('userTimeoutMs', given.userTimeoutMs, 0, 0, MILLISECONDS_MAX),
+    ...marksOf(given),
+    onOverflow: Overflow[onOverflow],
+  };
+  const signal = abortSignal('signal', given.signal);
+  const captureRejections = flag('captureRejections', given.captureRejections, false);
+  return { native, onOverflow, signal, captureRejections };
+}
+
+/** Validates the options of `listen`. */
+export function readListenOptions(options: ListenOptions | undefined): ListenSettings {
+  const names = ['port', 'host', 'path', 'backlog', 'ipv6Only', 'reusePort', 'exclusive'];
+  const given = bag('listen', options, names) as ListenOptions;
+  if (given.path !== undefined && (given.port !== undefined || given.host !== undefined)) {
+    throw new TypeError(`listen.path ${show(given.path)} excludes listen.port and listen.host`);
+  }
+  flag('listen.exclusive', given.exclusive, false);
+  return {
+    host: words('listen.host', given.host, '::'),
+    anyHost: given.host === undefined,
+    port: integer('listen.port', given.port, 0, 0, 65_535),
+    path: words('listen.path', given.path, ''),
+    backlog: integer('listen.backlog', given.backlog, 511, 1, MILLISECONDS_MAX),
+    ipv6Only: flag('listen.ipv6Only', given.ipv6Only, false),
+    reusePort: flag('listen.reusePort', given.reusePort, false),
+  };
+}
+
+/** Validates the options of `connect`. */
+export function readConnectOptions<Data>(
+  options: ConnectOptions<Data> | undefined,
+): ConnectSettings<Data> {
+  const names = ['port', 'host', 'path', 'timeoutMs', 'localAddress', 'signal', 'data'];
+  const given = bag('connect', options, names) as ConnectOptions<Data>;
+  if (given.path === undefined && given.port === undefined) {
+    throw new TypeError('connect.port must be an integer from 1 to 65535, or connect.path be given');
+  }
+  if (given.path !== undefined && (given.port !== undefined || given.host !== undefined)) {
+    throw new TypeError(`connect.path ${show(given.path)} excludes connect.port and connect.host`);
+  }
+  return {
+    host: words('connect.host', given.host, '127.0.0.1'),
+    port: integer('connect.port', given.port, 0, 1, 65_535),
+    path: words('connect.path', given.path, ''),
+    timeoutMs: integer('connect.timeoutMs', given.timeoutMs, 10_000, 0, MILLISECONDS_MAX),
+    localAddress: words('connect.localAddress', given.localAddress, ''),
+    signal: abortSignal('connect.signal', given.signal),
+    data: given.data,
+  };
+}
+
+/** Validates the options of `close`. */
+export function readCloseOptions(options: CloseOptions | undefined): Required<CloseOptions> {
+  const given = bag('close', options, ['graceMs']) as CloseOptions;
+  return { graceMs: integer('close.graceMs', given.graceMs, GRACE_MS, 0, MILLISECONDS_MAX) };
+}
+
+/** Validates the options of `disconnect` and its kin. */
+export function readDisconnectOptions(
+  options: DisconnectOptions | undefined,
+): Required<DisconnectOptions> {
+  const given = bag('disconnect', options, ['graceful', 'graceMs']) as DisconnectOptions;
+  return {
+    graceful: flag('disconnect.graceful', given.graceful, false),
+    graceMs: integer('disconnect.graceMs', given.graceMs, GRACE_MS, 0, MILLISECONDS_MAX),
+  };
+}
+
+/** Validates the options of `sendToAll`. */
+export function readSendToAllOptions<Data>(
+  options: SendToAllOptions<Data> | undefined,
+): SendToAllOptions<Data> {
+  const given = bag('sendToAll', options, ['except', 'filter']) as SendToAllOptions<Data>;
+  if (given.filter !== undefined && typeof given.filter !== 'function') {
+    wrongType('sendToAll.filter', given.filter, 'a function');
+  }
+  return given;
+}

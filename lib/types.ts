@@ -1,0 +1,274 @@
+// The public types: options, events, reports. Declarations only, no behaviour.
+
+import type { AddressInfo } from 'node:net';
+
+import type { ClientContext } from './client-context.js';
+import type { IocpError } from './errors.js';
+
+/** How long a silent connection is probed by TCP keep-alive. */
+export interface KeepAliveOptions {
+  /** Milliseconds of silence before the first probe. Default 60 000. */
+  initialDelayMs?: number;
+  /** Milliseconds between probes. Default 20 000. */
+  intervalMs?: number;
+  /** Unanswered probes before the connection counts as lost. Default 3. */
+  count?: number;
+}
+
+/** Packages that begin with a header holding a binary length; the parameters mean what they mean in Netty. */
+export interface LengthFraming {
+  type: 'length';
+  /** Bytes before the length field. Default 0. */
+  offset?: number;
+  /** Bytes of the length field. */
+  width: 1 | 2 | 3 | 4 | 8;
+  /** Byte order of the field. Default `'le'`. */
+  endian?: 'le' | 'be';
+  /** Added to the field's value to get the number of bytes that follow the field. Default 0. */
+  adjust?: number;
+  /** Bytes removed from the front of what a listener gets. Default `offset + width`: the whole header. */
+  strip?: number;
+  /** Most bytes that may follow the field. Default 1 MiB. */
+  maxLength?: number;
+}
+
+/** Packages that begin with a varint length, as protobuf's delimited streams do; MQTT's is at `offset: 1`. */
+export interface VarintFraming {
+  type: 'varint';
+  /** Bytes before the length. Default 0. */
+  offset?: number;
+  /** Added to the length to get the number of bytes that follow it. Default 0. */
+  adjust?: number;
+  /** Bytes removed from the front of what a listener gets. Default: the whole header. */
+  strip?: number;
+  /** Most bytes that may follow the length. Default 1 MiB. */
+  maxLength?: number;
+}
+
+/** Packages that end with a fixed sequence of bytes, such as a line feed. */
+export interface DelimiterFraming {
+  type: 'delimiter';
+  /** The sequence, 1 to 255 bytes; a string is taken as UTF-8. */
+  delimiter: Uint8Array | string;
+  /** Whether listeners get the package without the delimiter. Default true. */
+  strip?: boolean;
+  /** Most bytes of a package, its delimiter not counted. Default 1 MiB. */
+  maxLength?: number;
+}
+
+/** Packages that are all equally long. */
+export interface FixedFraming {
+  type: 'fixed';
+  /** Bytes of every package. */
+  length: number;
+}
+
+/**
+ * How the byte stream is cut into packages.
+ *
+ * `'iocps'` is a 4-byte little-endian length (header not counted, at most 1 MiB); `'none'` delivers chunks as
+ * they come.
+ */
+export type Framing =
+  'iocps' | 'none' | LengthFraming | VarintFraming | DelimiterFraming | FixedFraming;
+
+/** What happens when a context's queue would exceed `maxQueuedBytes`. */
+export type OverflowPolicy = 'disconnect' | 'drop' | 'throw';
+
+/** Options of {@link Iocp}. Every one is optional; a wrong one throws when the `Iocp` is made. */
+export interface IocpOptions {
+  /**
+   * Threads that do the network I/O: 0 = the JavaScript thread itself, from its event loop; 1…256 = that many
+   * threads; `'auto'` lets the engine decide. Default `'auto'`.
+   */
+  ioWorkers?: 'auto' | number;
+  /** Most connections at a time; further peers are refused. 1…2 097 152, default 10 000. */
+  maxConnections?: number;
+  /** Unused I/O buffers kept for reuse: 0 = no limit, −1 = none. Default 1024. */
+  maxFreeBuffers?: number;
+  /** Unused native contexts kept for reuse: 0 = no limit, −1 = none. Default 1024. */
+  maxFreeContexts?: number;
+  /** Packages leave in the order they were sent. Always kept; `false` merely permits otherwise. Default true. */
+  orderedSend?: boolean;
+  /**
+   * Packages are delivered in the order they arrived. Always kept; `false` merely permits otherwise, and is
+   * refused together with `pendingReads` above 1. Default true.
+   */
+  orderedRead?: boolean;
+  /** Reads posted at a time on one connection, 1…64. Default 1. */
+  pendingReads?: number;
+  /** Wait for data without locking a buffer, so that an idle connection costs none. Default true. */
+  zeroByteReads?: boolean;
+  /** How the stream is cut into packages. Default `'iocps'`. */
+  framing?: Framing;
+  /** Send at once instead of waiting for more (TCP_NODELAY). Default true. */
+  noDelay?: boolean;
+  /** TCP keep-alive: `false` = off, `true` = the defaults. Default `true`. */
+  keepAlive?: boolean | KeepAliveOptions;
+  /** Milliseconds unacknowledged data may wait before the connection counts as lost; 0 = the system's. Default 0. */
+  userTimeoutMs?: number;
+  /** Queued bytes per context above which `send` returns false. Default 65 536. */
+  highWaterMark?: number;
+  /** Queued bytes per context below which `drain` is emitted. Default 32 768, never above `highWaterMark`. */
+  lowWaterMark?: number;
+  /** Most bytes queued per context. Default 16 MiB. */
+  maxQueuedBytes?: number;
+  /** What happens when a send would exceed `maxQueuedBytes`. Default `'disconnect'`. */
+  onOverflow?: OverflowPolicy;
+  /** Aborting it closes the engine at once, as `close({ graceMs: 0 })` does. */
+  signal?: AbortSignal;
+  /** Node's own: a rejected promise of an `async` listener becomes an `'error'` event. Default false. */
+  captureRejections?: boolean;
+}
+
+/** Options of {@link Iocp.listen}. */
+export interface ListenOptions {
+  /** 0…65535; 0 = the system chooses. Default 0. */
+  port?: number;
+  /** Address or name. Default `'::'`, which serves IPv6 and IPv4; `'0.0.0.0'` where there is no IPv6. */
+  host?: string;
+  /** A Unix-domain socket instead of `port` and `host`. */
+  path?: string;
+  /** Peers the system lets wait for being accepted. Default 511. */
+  backlog?: number;
+  /** On an IPv6 address: do not serve IPv4 as well. Default false. */
+  ipv6Only?: boolean;
+  /** Let several processes listen on the same port and share its peers. Default false. */
+  reusePort?: boolean;
+  /** Accepted for the sake of `net.Server.listen`'s callers: a handle is never shared with a cluster anyway. */
+  exclusive?: boolean;
+}
+
+/** Options of {@link Iocp.connect}. */
+export interface ConnectOptions<Data = unknown> {
+  /** 1…65535. */
+  port?: number;
+  /** Address or name; every address of a name is tried in order. Default `'127.0.0.1'`. */
+  host?: string;
+  /** A Unix-domain socket instead of `port` and `host`. */
+  path?: string;
+  /** Milliseconds for everything, name resolution included; 0 = as long as the system tries. Default 10 000. */
+  timeoutMs?: number;
+  /** The local address to connect from. */
+  localAddress?: string;
+  /** Aborting it gives the attempt up. */
+  signal?: AbortSignal;
+  /** The new context's `data`, set before the `'context'` event. */
+  data?: Data;
+}
+
+/** Options of {@link Iocp.close}. */
+export interface CloseOptions {
+  /** Milliseconds that queued bytes and peers get before they are reset. Default 5000. */
+  graceMs?: number;
+}
+
+/** What {@link Iocp.close} did. */
+export interface CloseReport {
+  /** Contexts that were ended by the close. */
+  contexts: number;
+  /** Those whose queued bytes were sent and whose peer closed in return. */
+  drained: number;
+  /** Those that had to be reset. */
+  reset: number;
+  /** Milliseconds it took. */
+  durationMs: number;
+}
+
+/** Options of `disconnect`, `disconnectClient` and `disconnectAll`. */
+export interface DisconnectOptions {
+  /** Send what is queued, then half-close and wait for the peer's close. False resets at once. Default false. */
+  graceful?: boolean;
+  /** With `graceful`: milliseconds before the context is reset after all. Default 5000. */
+  graceMs?: number;
+}
+
+/** Options of {@link Iocp.sendToAll}. */
+export interface SendToAllOptions<Data = unknown> {
+  /** Contexts (or their ids) that do not get it. */
+  except?: ClientContext<Data> | number | Iterable<ClientContext<Data> | number>;
+  /** Called once per context; a context for which it returns false does not get it. */
+  filter?: (context: ClientContext<Data>) => boolean;
+}
+
+/** Who ended a connection: this side, the peer, one of the engine's limits, or an error. */
+export type DisconnectedBy = 'local' | 'peer' | 'guard' | 'error';
+
+/** Why a context ended. */
+export interface DisconnectReason {
+  /** `ERR_IOCP_*` or the system's name of the error. */
+  code: string;
+  /** The system call that failed, if one did. */
+  syscall?: string;
+  by: DisconnectedBy;
+  /** An English sentence. */
+  message: string;
+}
+
+/** A peer that was turned away before it got a context. */
+export interface RefusedPeer {
+  remoteAddress: string;
+  remotePort: number;
+  remoteFamily: AddressFamily;
+  reason: { code: string; message: string };
+}
+
+/** `'local'` = a Unix-domain socket. */
+export type AddressFamily = 'IPv4' | 'IPv6' | 'local';
+
+/** What {@link Iocp.addresses} tells. */
+export interface Addresses {
+  /** The addresses that are listened on. */
+  bound: AddressInfo[];
+  /** The host's own addresses, internal ones included. */
+  host: string[];
+}
+
+/** TCP's own view of a connection; a figure the system does not tell is 0. */
+export interface TcpInfo {
+  /** Smoothed round trip, microseconds. */
+  rttUs: number;
+  /** Its variance, microseconds. */
+  rttVarianceUs: number;
+  /** Segments sent again so far. */
+  retransmits: number;
+  /** Congestion window, segments. */
+  congestionWindowSegments: number;
+  /** Segments on their way. */
+  unacknowledgedSegments: number;
+  /** Recent delivery rate, bytes per second. */
+  deliveryRateBytesPerSecond: number;
+}
+
+/** The engine's figures: numbers, grouped. Native ones first, `javascript` for this side's. */
+export interface IocpStats {
+  [name: string]: number | IocpStats;
+}
+
+/** Called once: with null when the package was given to the system, with an error when it never will be. */
+export type SendCallback = (error: IocpError | null) => void;
+
+/**
+ * Events of {@link Iocp}. Per context: `context` → `connection` → `package`* → `disconnect`, in this order, the
+ * last one exactly once. An exception thrown by a listener becomes an `uncaughtException`; the engine goes on.
+ */
+export interface IocpEvents<Data = unknown> {
+  /** A listener is bound. */
+  listening: [address: AddressInfo];
+  /** A context was made and is not usable yet: the moment to set `context.data`. */
+  context: [context: ClientContext<Data>];
+  /** A context is usable. */
+  connection: [context: ClientContext<Data>];
+  /** One whole package. The Buffer stays valid and unchanged for as long as it is kept. */
+  package: [context: ClientContext<Data>, payload: Buffer];
+  /** After a `send` returned false: the queue fell below the low-water mark. */
+  drain: [context: ClientContext<Data>];
+  /** A context ended. Exactly once, and always the last event of a context. */
+  disconnect: [context: ClientContext<Data>, reason: DisconnectReason];
+  /** A peer was turned away before it got a context. */
+  refuse: [peer: RefusedPeer];
+  /** The engine or a listener failed; never one peer's misbehaviour. */
+  error: [error: Error];
+  /** The engine is closed. */
+  close: [report: CloseReport];
+}

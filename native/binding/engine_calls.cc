@@ -1,0 +1,279 @@
+// The calls of binding.d.ts, one function each: N-API values in, engine calls, N-API values out. Nothing is decided
+// here. Arguments were validated in TypeScript.
+#include <string>
+#include <vector>
+
+#include "binding/engine_wrap.h"
+#include "core/records.h"
+#include "port/check.h"
+
+namespace iocp {
+namespace {
+
+std::uint32_t word(const Napi::CallbackInfo& info, std::size_t index) {
+  return info[index].As<Napi::Number>().Uint32Value();
+}
+
+bool flag(const Napi::CallbackInfo& info, std::size_t index) { return info[index].As<Napi::Boolean>().Value(); }
+
+std::string text(const Napi::CallbackInfo& info, std::size_t index) {
+  return info[index].As<Napi::String>().Utf8Value();
+}
+
+ConstBytes bytes(const Napi::CallbackInfo& info, std::size_t index) {
+  auto array = info[index].As<Napi::Uint8Array>();
+  return ConstBytes(array.Data(), array.ByteLength());
+}
+
+Napi::Value boolean(const Napi::CallbackInfo& info, bool value) { return Napi::Boolean::New(info.Env(), value); }
+
+Napi::Value number(const Napi::CallbackInfo& info, double value) { return Napi::Number::New(info.Env(), value); }
+
+double family_number(Family family) { return family == Family::ipv4 ? 4 : family == Family::ipv6 ? 6 : 0; }
+
+// Numeric host or local path; false when the host is no IP address.
+bool read_address(const std::string& host, std::uint32_t port, const std::string& path, Address* address) {
+  if (!path.empty()) {
+    address->family = Family::local;
+    return true;
+  }
+  return parse_ip(host, static_cast<std::uint16_t>(port), address);
+}
+
+}  // namespace
+
+Napi::Function EngineWrap::define(Napi::Env env) {
+  return DefineClass(env, "Engine",
+                     {InstanceAccessor<&EngineWrap::io_threads>("ioThreads"),
+                      InstanceAccessor<&EngineWrap::lanes>("lanes"),
+                      InstanceMethod<&EngineWrap::start>("start"),
+                      InstanceMethod<&EngineWrap::supply>("supply"),
+                      InstanceMethod<&EngineWrap::flush>("flush"),
+                      InstanceMethod<&EngineWrap::send_large>("sendLarge"),
+                      InstanceMethod<&EngineWrap::broadcast>("broadcast"),
+                      InstanceMethod<&EngineWrap::queued>("queued"),
+                      InstanceMethod<&EngineWrap::listen>("listen"),
+                      InstanceMethod<&EngineWrap::connect>("connect"),
+                      InstanceMethod<&EngineWrap::cancel_connect>("cancelConnect"),
+                      InstanceMethod<&EngineWrap::pause_accept>("pauseAccept"),
+                      InstanceMethod<&EngineWrap::resume_accept>("resumeAccept"),
+                      InstanceMethod<&EngineWrap::disconnect>("disconnect"),
+                      InstanceMethod<&EngineWrap::finish>("finish"),
+                      InstanceMethod<&EngineWrap::pause>("pause"),
+                      InstanceMethod<&EngineWrap::resume>("resume"),
+                      InstanceMethod<&EngineWrap::close>("close"),
+                      InstanceMethod<&EngineWrap::destroy>("destroy"),
+                      InstanceMethod<&EngineWrap::stats>("stats"),
+                      InstanceMethod<&EngineWrap::context_stats>("contextStats"),
+                      InstanceMethod<&EngineWrap::tcp_info>("tcpInfo"),
+                      InstanceMethod<&EngineWrap::ref>("ref"),
+                      InstanceMethod<&EngineWrap::unref>("unref")});
+}
+
+Napi::Value EngineWrap::io_threads(const Napi::CallbackInfo& info) { return number(info, io_threads_); }
+
+Napi::Value EngineWrap::lanes(const Napi::CallbackInfo& info) {
+  return number(info, static_cast<double>(engine_->lane_count()));
+}
+
+void EngineWrap::supply(const Napi::CallbackInfo& info) {
+  if (phase_ == Phase::down) return;
+  pump_->supply(word(info, 0), word(info, 1), info[2].As<Napi::Uint8Array>());
+  if (!pump_->pumping()) kick();
+}
+
+void EngineWrap::flush(const Napi::CallbackInfo& info) {
+  if (phase_ != Phase::running) return;
+  const std::size_t size = word(info, 0);
+  IOCP_CHECK(size <= output_size_);
+  engine_->submit_batch(ConstBytes(output_bytes_, size));
+  kick();
+}
+
+Napi::Value EngineWrap::send_large(const Napi::CallbackInfo& info) {
+  if (phase_ != Phase::running) return number(info, static_cast<double>(Status::gone));
+  const Status status = engine_->send(word(info, 0), word(info, 1), bytes(info, 2), word(info, 3));
+  kick();
+  return number(info, static_cast<double>(status));
+}
+
+Napi::Value EngineWrap::broadcast(const Napi::CallbackInfo& info) {
+  if (phase_ != Phase::running) return number(info, 0);
+  std::size_t count = 0;
+  const std::uint32_t except = info[1].As<Napi::Number>().Uint32Value();  // -1 = nobody, as the largest slot
+  if (info[2].IsTypedArray()) {
+    auto pairs = info[2].As<Napi::Uint32Array>();
+    const std::vector<std::uint32_t> only(pairs.Data(), pairs.Data() + pairs.ElementLength());
+    count = engine_->broadcast(bytes(info, 0), except, &only);
+  } else {
+    count = engine_->broadcast(bytes(info, 0), except, nullptr);
+  }
+  kick();
+  return number(info, static_cast<double>(count));
+}
+
+Napi::Value EngineWrap::queued(const Napi::CallbackInfo& info) {
+  if (phase_ != Phase::running) return number(info, -1);
+  return number(info, static_cast<double>(engine_->queued(word(info, 0), word(info, 1))));
+}
+
+Napi::Value EngineWrap::listen(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  ListenOptions options;
+  options.path = text(info, 2);
+  options.backlog = word(info, 3);
+  options.ipv6_only = flag(info, 4);
+  options.reuse_port = flag(info, 5);
+  Engine::Listening result;
+  if (phase_ != Phase::running) {
+    result.status = Status::closed;
+  } else if (!read_address(text(info, 0), word(info, 1), options.path, &options.address)) {
+    result.status = Status::invalid_argument;
+  } else {
+    result = engine_->listen(options);
+    kick();
+  }
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("status", static_cast<double>(result.status));
+  object.Set("syscall", static_cast<double>(Syscall::listen));
+  object.Set("id", static_cast<double>(result.id));
+  object.Set("address", options.path.empty() ? format_ip(result.bound) : options.path);
+  object.Set("family", family_number(result.bound.family));
+  object.Set("port", static_cast<double>(result.bound.port));
+  return object;
+}
+
+Napi::Value EngineWrap::connect(const Napi::CallbackInfo& info) {
+  if (phase_ != Phase::running) return number(info, static_cast<double>(Status::closed));
+  const std::string path = text(info, 3);
+  const std::string local_host = text(info, 4);
+  Address to;
+  Address local;
+  Status status = Status::ok;
+  if (!read_address(text(info, 1), word(info, 2), path, &to) || (!local_host.empty() && !parse_ip(local_host, 0, &local))) {
+    status = Status::invalid_argument;
+  } else {
+    status = engine_->connect(word(info, 0), to, path, local, word(info, 5));
+    kick();
+  }
+  return number(info, static_cast<double>(status));
+}
+
+void EngineWrap::cancel_connect(const Napi::CallbackInfo& info) {
+  if (phase_ != Phase::running) return;
+  engine_->cancel_connect(word(info, 0));
+  kick();
+}
+
+void EngineWrap::pause_accept(const Napi::CallbackInfo&) {
+  if (phase_ != Phase::running) return;
+  engine_->hold_accepts(true);
+  kick();
+}
+
+void EngineWrap::resume_accept(const Napi::CallbackInfo&) {
+  if (phase_ != Phase::running) return;
+  engine_->hold_accepts(false);
+  kick();
+}
+
+Napi::Value EngineWrap::disconnect(const Napi::CallbackInfo& info) {
+  if (phase_ != Phase::running) return boolean(info, false);
+  const bool found = engine_->disconnect(word(info, 0), word(info, 1), flag(info, 2), word(info, 3));
+  kick();
+  return boolean(info, found);
+}
+
+void EngineWrap::finish(const Napi::CallbackInfo& info) {
+  if (phase_ != Phase::running) return;
+  engine_->finish(word(info, 0), word(info, 1));
+  kick();
+}
+
+Napi::Value EngineWrap::pause(const Napi::CallbackInfo& info) {
+  if (phase_ != Phase::running) return boolean(info, false);
+  const bool found = engine_->pause(word(info, 0), word(info, 1));
+  kick();
+  return boolean(info, found);
+}
+
+Napi::Value EngineWrap::resume(const Napi::CallbackInfo& info) {
+  if (phase_ != Phase::running) return boolean(info, false);
+  const bool found = engine_->resume(word(info, 0), word(info, 1));
+  kick();
+  return boolean(info, found);
+}
+
+void EngineWrap::close(const Napi::CallbackInfo& info) {
+  if (phase_ != Phase::running) return;
+  engine_->close(word(info, 0));
+  kick();
+}
+
+void EngineWrap::destroy(const Napi::CallbackInfo&) {
+  if (pump_->pumping()) {
+    destroy_after_pump_ = true;
+  } else {
+    take_down();
+  }
+}
+
+void EngineWrap::stats(const Napi::CallbackInfo& info) {
+  auto out = info[0].As<Napi::Float64Array>();
+  IOCP_CHECK(out.ElementLength() >= Engine::stat_count());
+  engine_->stats(out.Data());
+}
+
+Napi::Value EngineWrap::context_stats(const Napi::CallbackInfo& info) {
+  auto out = info[2].As<Napi::Float64Array>();
+  IOCP_CHECK(out.ElementLength() >= 6);
+  ContextFigures figures;
+  if (phase_ != Phase::running || !engine_->figures(word(info, 0), word(info, 1), &figures)) {
+    return boolean(info, false);
+  }
+  out[std::size_t{0}] = static_cast<double>(figures.bytes_received);
+  out[std::size_t{1}] = static_cast<double>(figures.bytes_sent);
+  out[std::size_t{2}] = static_cast<double>(figures.packages_received);
+  out[std::size_t{3}] = static_cast<double>(figures.packages_sent);
+  out[std::size_t{4}] = static_cast<double>(figures.queued_bytes);
+  out[std::size_t{5}] = figures.peer_ended ? 1 : 0;
+  return boolean(info, true);
+}
+
+Napi::Value EngineWrap::tcp_info(const Napi::CallbackInfo& info) {
+  auto out = info[2].As<Napi::Float64Array>();
+  IOCP_CHECK(out.ElementLength() >= 6);
+  TcpInfo figures;
+  if (phase_ != Phase::running || !engine_->tcp_info(word(info, 0), word(info, 1), &figures)) {
+    return boolean(info, false);
+  }
+  out[std::size_t{0}] = figures.rtt_us;
+  out[std::size_t{1}] = figures.rtt_variance_us;
+  out[std::size_t{2}] = figures.retransmits_total;
+  out[std::size_t{3}] = figures.congestion_window_segments;
+  out[std::size_t{4}] = figures.unacknowledged_segments;
+  out[std::size_t{5}] = static_cast<double>(figures.delivery_rate_bytes_per_second);
+  return boolean(info, true);
+}
+
+void EngineWrap::ref(const Napi::CallbackInfo& info) {
+  if (phase_ != Phase::running || referenced_) return;
+  referenced_ = true;
+  if (io_threads_ > 0) {
+    napi_ref_threadsafe_function(info.Env(), doorbell_);
+  } else {
+    host_loop_.ref();
+  }
+}
+
+void EngineWrap::unref(const Napi::CallbackInfo& info) {
+  if (phase_ != Phase::running || !referenced_) return;
+  referenced_ = false;
+  if (io_threads_ > 0) {
+    napi_unref_threadsafe_function(info.Env(), doorbell_);
+  } else {
+    host_loop_.unref();
+  }
+}
+
+}  // namespace iocp

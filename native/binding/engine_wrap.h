@@ -1,0 +1,88 @@
+// The JavaScript object around one engine (binding.d.ts: class Engine). Translates calls, steps the engine when it
+// is served by the JavaScript thread, and takes it down in one order, whoever asks: destroy(), or the environment
+// that goes away.
+#pragma once
+
+#include <napi.h>
+
+#include <atomic>
+#include <memory>
+
+#include "binding/event_pump.h"
+#include "binding/host_loop.h"
+#include "binding/options.h"
+#include "core/engine.h"
+#include "core/worker_threads.h"
+
+namespace iocp {
+
+class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit EngineWrap(const Napi::CallbackInfo& info);
+  ~EngineWrap() override;
+
+ private:
+  // --- exported, in the order of binding.d.ts ----------------------------------------------------------------
+  Napi::Value io_threads(const Napi::CallbackInfo& info);
+  Napi::Value lanes(const Napi::CallbackInfo& info);
+  Napi::Value start(const Napi::CallbackInfo& info);
+  void supply(const Napi::CallbackInfo& info);
+  void flush(const Napi::CallbackInfo& info);
+  Napi::Value send_large(const Napi::CallbackInfo& info);
+  Napi::Value broadcast(const Napi::CallbackInfo& info);
+  Napi::Value queued(const Napi::CallbackInfo& info);
+  Napi::Value listen(const Napi::CallbackInfo& info);
+  Napi::Value connect(const Napi::CallbackInfo& info);
+  void cancel_connect(const Napi::CallbackInfo& info);
+  void pause_accept(const Napi::CallbackInfo& info);
+  void resume_accept(const Napi::CallbackInfo& info);
+  Napi::Value disconnect(const Napi::CallbackInfo& info);
+  void finish(const Napi::CallbackInfo& info);
+  Napi::Value pause(const Napi::CallbackInfo& info);
+  Napi::Value resume(const Napi::CallbackInfo& info);
+  void close(const Napi::CallbackInfo& info);
+  void destroy(const Napi::CallbackInfo& info);
+  void stats(const Napi::CallbackInfo& info);
+  Napi::Value context_stats(const Napi::CallbackInfo& info);
+  Napi::Value tcp_info(const Napi::CallbackInfo& info);
+  void ref(const Napi::CallbackInfo& info);
+  void unref(const Napi::CallbackInfo& info);
+
+  // --- stepping ----------------------------------------------------------------------------------------------
+  bool start_host_loop();
+  bool start_threads();
+  // The host's loop says that the port has something, or that the timer fired.
+  void on_host_ready();
+  // Runs commands just given on the JavaScript thread; what they cause is delivered later, never from within.
+  void kick();
+  void plan_next_turn();
+  static void call_from_thread(napi_env env, napi_value callback, void* context, void* data);
+  static void ring(void* self);
+
+  // --- the end -------------------------------------------------------------------------------------------------
+  // Threads, engine, host loop, references: in this order. Once.
+  void take_down();
+  void release_environment();
+  static void on_environment_exit(napi_async_cleanup_hook_handle handle, void* self);
+
+  enum class Phase : std::uint8_t { made, running, down };
+
+  Phase phase_ = Phase::made;
+  bool destroy_after_pump_ = false;
+  bool referenced_ = true;
+  bool environment_exits_ = false;
+  bool stepping_ = false;
+  std::uint32_t io_threads_ = 0;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<EventPump> pump_;
+  Napi::Reference<Napi::Uint8Array> output_;
+  const std::uint8_t* output_bytes_ = nullptr;
+  std::size_t output_size_ = 0;
+  HostLoop host_loop_;
+  WorkerThreads threads_;
+  napi_threadsafe_function doorbell_ = nullptr;
+  napi_async_cleanup_hook_handle cleanup_hook_ = nullptr;
+};
+
+}  // namespace iocp

@@ -1,0 +1,123 @@
+// One call into JavaScript per lane and round, with the exceptions of listeners led where Node.js leads them.
+#include "binding/event_pump.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "core/records.h"
+#include "port/check.h"
+
+namespace iocp {
+namespace {
+
+constexpr std::size_t kRowWords = 4;
+// After so many rounds the event loop gets its turn even if events keep coming.
+constexpr int kRoundsMax = 8;
+
+}  // namespace
+
+EventPump::EventPump(Engine& engine, const Napi::Function& deliver, const Napi::Int32Array& ranges)
+    : engine_(engine),
+      deliver_(Napi::Persistent(deliver)),
+      ranges_(Napi::Persistent(ranges)),
+      rows_(const_cast<Napi::Int32Array&>(ranges).Data()),
+      rows_max_(ranges.ElementLength() / kRowWords),
+      async_context_(deliver.Env(), "IOCP") {
+  IOCP_CHECK(rows_max_ >= 1);
+}
+
+void EventPump::supply(std::uint32_t lane, std::uint32_t index, const Napi::Uint8Array& slab) {
+  IOCP_CHECK(index <= kSlabIndexMax && slabs_[index].IsEmpty() && lane < engine_.lane_count());
+  slabs_[index] = Napi::Persistent(slab);
+  engine_.supply(lane, index, const_cast<Napi::Uint8Array&>(slab).Data(), slab.ByteLength());
+}
+
+void EventPump::pump(Napi::Env env) {
+  if (pumping_ || gave_up_) return;
+  pumping_ = true;
+  for (int round = 0; round < kRoundsMax && engine_.has_events() && !gave_up_; ++round) {
+    for (std::uint32_t lane = 0; lane < engine_.lane_count() && !gave_up_; ++lane) {
+      engine_.take(lane, &batch_);
+      // A retired slab's index is free from now on: JavaScript replaces it before it reads these very rows.
+      for (const Mailbox::Range& range : batch_.ranges) {
+        if (range.retired) slabs_[range.slab_index].Reset();
+      }
+      for (std::size_t first = 0; first < batch_.ranges.size() && !gave_up_; first += rows_max_) {
+        deliver_batch(env, first, std::min(rows_max_, batch_.ranges.size() - first));
+      }
+      engine_.delivered(lane, batch_);
+    }
+  }
+  pumping_ = false;
+}
+
+void EventPump::deliver_batch(Napi::Env env, std::size_t first, std::size_t count) {
+  const Napi::HandleScope scope(env);
+  std::size_t records_max = 1;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Mailbox::Range& range = batch_.ranges[first + i];
+    std::int32_t* row = rows_ + i * kRowWords;
+    row[0] = static_cast<std::int32_t>(range.slab_index);
+    row[1] = static_cast<std::int32_t>(range.begin);
+    row[2] = static_cast<std::int32_t>(range.end);
+    row[3] = range.retired ? 1 : 0;
+    records_max += (range.end - range.begin) / sizeof(RecordHeader);
+  }
+  const Napi::Value larges = first == 0 ? take_larges(env) : env.Undefined();
+  bool threw = call_deliver(env, static_cast<std::uint32_t>(count), larges);
+  // JavaScript moved its cursor past the record whose listener threw: each repetition gets further. A record may
+  // throw more than once (a connected record has two listeners), so twice the records bound it.
+  for (std::size_t i = 0; threw && !gave_up_ && i < 2 * records_max; ++i) {
+    threw = call_deliver(env, 0, env.Undefined());
+  }
+}
+
+bool EventPump::call_deliver(Napi::Env env, std::uint32_t count, const Napi::Value& larges) {
+  const Napi::HandleScope scope(env);
+  const napi_value arguments[] = {Napi::Number::New(env, count), larges};
+  napi_value receiver = nullptr;
+  napi_get_global(env, &receiver);
+  napi_value result = nullptr;
+  const napi_status status =
+      napi_make_callback(env, async_context_, receiver, deliver_.Value(), 2, arguments, &result);
+  if (status == napi_ok) return false;
+  bool pending = false;
+  napi_value exception = nullptr;
+  if (napi_is_exception_pending(env, &pending) != napi_ok || !pending ||
+      napi_get_and_clear_last_exception(env, &exception) != napi_ok || napi_fatal_exception(env, exception) != napi_ok) {
+    // JavaScript cannot run any more (the process or the worker is ending).
+    gave_up_ = true;
+    return false;
+  }
+  return true;
+}
+
+Napi::Value EventPump::take_larges(Napi::Env env) {
+  if (batch_.larges.empty()) return env.Undefined();
+  Napi::Array array = Napi::Array::New(env, batch_.larges.size());
+  for (std::uint32_t i = 0; i < batch_.larges.size(); ++i) {
+    const LargePayload& large = batch_.larges[i];
+    napi_value buffer = nullptr;
+    const auto finalize = [](napi_env, void*, void* memory) { std::free(memory); };
+    const napi_status status =
+        napi_create_external_buffer(env, large.length, large.payload, finalize, large.memory, &buffer);
+    if (status != napi_ok) {
+      // Hosts with a memory cage (Electron) admit no external memory: the payload is copied.
+      void* copy = nullptr;
+      if (napi_create_buffer_copy(env, large.length, large.payload, &copy, &buffer) != napi_ok) {
+        napi_get_undefined(env, &buffer);
+      }
+      std::free(large.memory);
+    }
+    array.Set(i, Napi::Value(env, buffer));
+  }
+  batch_.larges.clear();
+  return array;
+}
+
+void EventPump::give_up() {
+  gave_up_ = true;
+  for (Napi::Reference<Napi::Uint8Array>& slab : slabs_) slab.Reset();
+}
+
+}  // namespace iocp

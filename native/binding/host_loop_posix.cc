@@ -1,0 +1,155 @@
+// HostLoop on libuv, where the host exports its functions (Node.js and Electron on Unix). libuv promises a stable
+// ABI for these within major version 1; the few declarations below are its public ones, so no header is needed.
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <new>
+
+#include "binding/host_loop.h"
+
+namespace iocp {
+namespace {
+
+using UvHandle = void;
+constexpr int kUvPoll = 8;    // uv_handle_type: UV_POLL
+constexpr int kUvTimer = 13;  // uv_handle_type: UV_TIMER
+constexpr int kUvReadable = 1;
+
+struct Uv {
+  std::size_t (*handle_size)(int type) = nullptr;
+  void* (*handle_get_data)(const UvHandle*) = nullptr;
+  void (*handle_set_data)(UvHandle*, void*) = nullptr;
+  int (*poll_init)(void* loop, UvHandle*, int descriptor) = nullptr;
+  int (*poll_start)(UvHandle*, int events, void (*)(UvHandle*, int status, int events)) = nullptr;
+  int (*timer_init)(void* loop, UvHandle*) = nullptr;
+  int (*timer_start)(UvHandle*, void (*)(UvHandle*), std::uint64_t timeout, std::uint64_t repeat) = nullptr;
+  int (*timer_stop)(UvHandle*) = nullptr;
+  void (*ref)(UvHandle*) = nullptr;
+  void (*unref)(UvHandle*) = nullptr;
+  void (*close)(UvHandle*, void (*)(UvHandle*)) = nullptr;
+  bool complete = true;
+
+  Uv() {
+    look_up("uv_handle_size", &handle_size);
+    look_up("uv_handle_get_data", &handle_get_data);
+    look_up("uv_handle_set_data", &handle_set_data);
+    look_up("uv_poll_init", &poll_init);
+    look_up("uv_poll_start", &poll_start);
+    look_up("uv_timer_init", &timer_init);
+    look_up("uv_timer_start", &timer_start);
+    look_up("uv_timer_stop", &timer_stop);
+    look_up("uv_ref", &ref);
+    look_up("uv_unref", &unref);
+    look_up("uv_close", &close);
+  }
+
+  template <typename Function>
+  void look_up(const char* name, Function* into) {
+    *into = reinterpret_cast<Function>(dlsym(RTLD_DEFAULT, name));
+    complete = complete && *into != nullptr;
+  }
+};
+
+const Uv& uv() {
+  static const Uv functions;
+  return functions;
+}
+
+}  // namespace
+
+struct HostLoop::Handles {
+  UvHandle* poll = nullptr;
+  UvHandle* timer = nullptr;
+  bool timer_running = false;
+  int open = 0;
+  Callback on_ready = nullptr;
+  void* ready_context = nullptr;
+  Callback on_closed = nullptr;
+  void* closed_context = nullptr;
+
+  static Handles* of(UvHandle* handle) { return static_cast<Handles*>(uv().handle_get_data(handle)); }
+
+  void on_handle_closed() {
+    if (--open > 0) return;
+    const Callback callback = on_closed;
+    void* context = closed_context;
+    std::free(poll);
+    std::free(timer);
+    delete this;
+    if (callback != nullptr) callback(context);
+  }
+};
+
+bool HostLoop::available() noexcept { return uv().complete; }
+
+HostLoop::~HostLoop() {
+  if (handles_ != nullptr) close(nullptr, nullptr);
+}
+
+bool HostLoop::open(napi_env env, int descriptor, Callback on_ready, void* context) {
+  struct uv_loop_s* loop = nullptr;
+  if (napi_get_uv_event_loop(env, &loop) != napi_ok || loop == nullptr) return false;
+  auto* handles = new (std::nothrow) Handles;
+  if (handles == nullptr) return false;
+  handles->poll = std::malloc(uv().handle_size(kUvPoll));
+  handles->timer = std::malloc(uv().handle_size(kUvTimer));
+  if (handles->poll == nullptr || handles->timer == nullptr || uv().poll_init(loop, handles->poll, descriptor) != 0) {
+    std::free(handles->poll);
+    std::free(handles->timer);
+    delete handles;
+    return false;
+  }
+  uv().timer_init(loop, handles->timer);  // cannot fail, says libuv
+  uv().unref(handles->timer);
+  handles->open = 2;
+  handles->on_ready = on_ready;
+  handles->ready_context = context;
+  uv().handle_set_data(handles->poll, handles);
+  uv().handle_set_data(handles->timer, handles);
+  const int started = uv().poll_start(handles->poll, kUvReadable, [](UvHandle* handle, int, int) {
+    Handles* self = Handles::of(handle);
+    self->on_ready(self->ready_context);
+  });
+  handles_ = handles;
+  if (started == 0) return true;
+  close(nullptr, nullptr);
+  return false;
+}
+
+void HostLoop::set_timer(std::int32_t delay_ms) {
+  if (handles_ == nullptr) return;
+  if (delay_ms < 0) {
+    if (handles_->timer_running) uv().timer_stop(handles_->timer);
+    handles_->timer_running = false;
+    return;
+  }
+  handles_->timer_running = true;
+  uv().timer_start(
+      handles_->timer,
+      [](UvHandle* handle) {
+        Handles* self = Handles::of(handle);
+        self->timer_running = false;
+        self->on_ready(self->ready_context);
+      },
+      static_cast<std::uint64_t>(delay_ms), 0);
+}
+
+void HostLoop::ref() {
+  if (handles_ != nullptr) uv().ref(handles_->poll);
+}
+
+void HostLoop::unref() {
+  if (handles_ != nullptr) uv().unref(handles_->poll);
+}
+
+void HostLoop::close(Callback on_closed, void* context) {
+  Handles* handles = handles_;
+  handles_ = nullptr;
+  handles->on_closed = on_closed;
+  handles->closed_context = context;
+  const auto closed = [](UvHandle* handle) { Handles::of(handle)->on_handle_closed(); };
+  uv().close(handles->poll, closed);
+  uv().close(handles->timer, closed);
+}
+
+}  // namespace iocp

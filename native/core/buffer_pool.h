@@ -1,0 +1,46 @@
+// Recycled memory of one size, with the article's limit on how much of it may lie idle. Thread-safe. Knows
+// nothing of what the memory is used for.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "port/mutex.h"
+
+namespace iocp {
+
+class BufferPool {
+ public:
+  // `free_max`: how many released buffers are kept for reuse; 0 = all, -1 = none (the article's rule).
+  BufferPool(std::size_t buffer_bytes, std::int64_t free_max) : buffer_bytes_(buffer_bytes), free_max_(free_max) {}
+  ~BufferPool();  // every buffer must be back
+  BufferPool(const BufferPool&) = delete;
+  BufferPool& operator=(const BufferPool&) = delete;
+
+  // buffer_bytes() bytes, uninitialised, aligned for any object. Null when memory is exhausted.
+  void* acquire() noexcept IOCP_EXCLUDES(mutex_);
+  void release(void* buffer) noexcept IOCP_EXCLUDES(mutex_);
+
+  std::size_t buffer_bytes() const noexcept { return buffer_bytes_; }
+
+  struct Counts {
+    std::uint64_t in_use = 0;
+    std::uint64_t free = 0;
+    std::uint64_t reused = 0;     // acquisitions served from the free list
+    std::uint64_t allocated = 0;  // acquisitions served by the system
+  };
+  Counts counts() const noexcept IOCP_EXCLUDES(mutex_);
+
+ private:
+  struct FreeBuffer {
+    FreeBuffer* next;
+  };
+
+  const std::size_t buffer_bytes_;
+  const std::int64_t free_max_;
+  mutable Mutex mutex_;
+  FreeBuffer* free_ IOCP_GUARDED_BY(mutex_) = nullptr;
+  Counts counts_ IOCP_GUARDED_BY(mutex_);
+};
+
+}  // namespace iocp

@@ -1,0 +1,191 @@
+// The engine as its owner sees it: one JavaScript environment, one test, one benchmark. Every public function is
+// for the owner's thread, unless marked otherwise. The engine starts no thread (worker_threads.h does) and reads no
+// clock: whoever steps the workers brings the time.
+//
+// The owner lends slabs (supply), is told by the doorbell that there is something to take, takes it, reads the
+// records, and says delivered(). Operating errors are Status values; nothing here throws.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/context_table.h"
+#include "core/framing.h"
+#include "core/lane.h"
+#include "core/mailbox.h"
+#include "port/port.h"
+
+namespace iocp {
+
+class Worker;
+
+enum class OverflowPolicy : std::uint8_t { disconnect, drop, refuse };
+
+struct EngineOptions {
+  std::uint32_t lanes = 1;                // completion ports; 1 where workers share a port
+  std::uint32_t workers_per_lane = 1;     // more than 1 only where Port::kSharedByWorkers
+  bool wake_workers = false;              // workers sleep in threads of their own and must be woken
+  std::uint32_t max_connections = 10'000;
+  std::int64_t max_free_buffers = 1024;   // 0 = no limit, -1 = never reuse
+  std::int64_t max_free_contexts = 1024;  // same rule
+  std::uint32_t pending_reads = 1;   // overlapped reads kept pending per busy context; 1 = non-blocking reads instead
+  bool zero_byte_reads = true;       // idle contexts wait with a zero-byte read
+  Framing framing;
+  SocketOptions socket;
+  std::uint64_t high_water_mark = 64 * 1024;
+  std::uint64_t low_water_mark = 32 * 1024;
+  std::uint64_t max_queued_bytes = 16 * 1024 * 1024;
+  OverflowPolicy on_overflow = OverflowPolicy::disconnect;
+};
+
+// Told, from any thread and never under a lock, that take() would find something it was not told of before.
+struct Doorbell {
+  void (*ring)(void* context) = nullptr;
+  void* context = nullptr;
+};
+
+struct ContextFigures {
+  std::uint64_t bytes_received = 0;
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t packages_received = 0;
+  std::uint64_t packages_sent = 0;
+  std::uint64_t queued_bytes = 0;
+  bool peer_ended = false;
+};
+
+class Engine {
+ public:
+  Engine(const EngineOptions& options, Doorbell doorbell);
+  ~Engine();  // shut_down() must have been called, or start() never
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  const EngineOptions& options() const noexcept { return options_; }
+
+  // Opens the ports. Anything but ok leaves nothing open.
+  Status start();
+  // Ends everything at once: resets every connection, swallows every event, closes the ports. No worker may be
+  // stepping meanwhile (stop the threads first). Idempotent.
+  void shut_down();
+
+  std::size_t lane_count() const noexcept { return lanes_.size(); }
+  // Threads that step the same lane each need a worker of their own; `worker` 0 … worker_count() - 1.
+  Worker& worker(std::size_t index) noexcept { return *workers_[index]; }
+  std::size_t worker_count() const noexcept { return workers_.size(); }
+
+  // --- events --------------------------------------------------------------------------------------------------
+
+  void supply(std::uint32_t lane, std::uint32_t slab_index, std::uint8_t* memory, std::size_t bytes);
+  // Moves what is waiting in that lane into `batch`. Call delivered() when its records have been read.
+  void take(std::uint32_t lane, Mailbox::Batch* batch);
+  void delivered(std::uint32_t lane, const Mailbox::Batch& batch);
+  bool has_events() const noexcept;
+
+  // --- packages out ----------------------------------------------------------------------------------------------
+
+  // Queues every record of an output batch (records.h). The bytes are copied.
+  void submit_batch(ConstBytes batch);
+  // Queues one payload, copied into memory of its own.
+  Status send(std::uint32_t slot, std::uint32_t generation, ConstBytes payload, std::uint32_t flags);
+  // Frames once; queues to `only` (pairs of slot and generation), or to every announced context when it is null.
+  // Returns to how many.
+  std::size_t broadcast(ConstBytes payload, std::uint32_t except_slot, const std::vector<std::uint32_t>* only);
+  // Exact bytes queued, or -1 = gone. Above the high-water mark the `drain` record is armed.
+  std::int64_t queued(std::uint32_t slot, std::uint32_t generation);
+
+  // --- connections -------------------------------------------------------------------------------------------------
+
+  struct Listening {
+    Status status = Status::ok;
+    std::uint32_t id = 0;
+    Address bound;
+  };
+  Listening listen(const ListenOptions& options);
+  Status connect(std::uint32_t token, const Address& to, const std::string& path, const Address& local,
+                 std::uint32_t timeout_ms);
+  void cancel_connect(std::uint32_t token);
+  void hold_accepts(bool hold);
+  // False = gone.
+  bool disconnect(std::uint32_t slot, std::uint32_t generation, bool graceful, std::uint32_t grace_ms);
+  bool finish(std::uint32_t slot, std::uint32_t generation);
+  bool pause(std::uint32_t slot, std::uint32_t generation);
+  bool resume(std::uint32_t slot, std::uint32_t generation);
+  // Stops accepting, ends every context gracefully, resets the rest after `grace_ms`. A `closed` record follows.
+  void close(std::uint32_t grace_ms);
+
+  // --- figures -------------------------------------------------------------------------------------------------------
+
+  bool figures(std::uint32_t slot, std::uint32_t generation, ContextFigures* out);
+  bool tcp_info(std::uint32_t slot, std::uint32_t generation, TcpInfo* out);
+  static const char* const* stat_names() noexcept;  // ended by a null
+  static std::size_t stat_count() noexcept;
+  void stats(double* out) const;
+
+  // --- for workers: any thread ---------------------------------------------------------------------------------------
+
+  BufferPool& send_buffers() noexcept { return send_buffers_; }
+  BufferPool& read_buffers() noexcept { return read_buffers_; }
+  ContextTable& table() noexcept { return table_; }
+  Lane& lane(std::size_t index) noexcept { return *lanes_[index]; }
+  Lane& next_lane() noexcept { return *lanes_[next_lane_.fetch_add(1, std::memory_order_relaxed) % lanes_.size()]; }
+  bool closing() const noexcept { return closing_.load(std::memory_order_seq_cst); }
+  std::uint32_t close_grace_ms() const noexcept { return close_grace_ms_.load(std::memory_order_relaxed); }
+  // Takes a place under max_connections; given back when the context is recycled or never came to be.
+  bool take_connection() noexcept;
+  void give_connection() noexcept { connections_.fetch_sub(1, std::memory_order_relaxed); }
+  // Counts what must be gone before close() is complete: listeners, connects, adoptions, contexts.
+  void enter_busy() noexcept { busy_.fetch_add(1, std::memory_order_seq_cst); }
+  void leave_busy();
+  void ring_if_needed(Lane& lane);
+
+ private:
+  enum class Queued : std::uint8_t { no, yes };
+
+  // Queues a command about a live context, with a reference. False = gone, or already on its way out.
+  bool command(std::uint32_t slot, std::uint32_t generation, Command command);
+  void enqueue(Lane& lane, const Command& command) { lane.enqueue(command, options_.wake_workers); }
+
+  bool admits(ClientContext& context, std::uint64_t bytes) IOCP_REQUIRES(context.lock);
+  Queued queue_package(ClientContext& context, ConstBytes payload, std::uint32_t flags) IOCP_REQUIRES(context.lock);
+  Queued queue_shared(ClientContext& context, SharedBytes* bytes, std::uint32_t flags) IOCP_REQUIRES(context.lock);
+  // After bytes were queued: the mark for `written`, and one flush command per context and batch.
+  void note_queued(ClientContext& context, std::uint32_t flags) IOCP_REQUIRES(context.lock);
+  void send_flushes();
+  // Header, payload and trailer in one piece with one reference; null with the reason in `status`.
+  SharedBytes* frame_shared(ConstBytes payload, std::uint32_t flags, Status* status);
+  void tell_closed_when_quiet();
+  void recycle(ClientContext* context);
+  void abort_everything();
+
+  const EngineOptions options_;
+  const Doorbell doorbell_;
+  BufferPool send_buffers_;
+  BufferPool read_buffers_;
+  ContextTable table_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::vector<Command>> flushes_;  // per lane, collected while a batch is queued
+
+  std::atomic<std::uint32_t> next_lane_{0};
+  std::atomic<std::uint32_t> connections_{0};
+  std::atomic<std::uint64_t> busy_{0};
+  std::atomic<bool> closing_{false};
+  std::atomic<std::uint32_t> close_grace_ms_{0};
+  bool started_ = false;
+  bool closed_told_ = false;
+  std::uint32_t next_listener_id_ = 1;
+  std::uint64_t packages_sent_ = 0;
+  std::uint64_t packages_dropped_ = 0;
+  std::uint64_t sends_to_the_gone_ = 0;
+  std::uint64_t batches_ = 0;
+
+ public:
+  // Outcome of close(), for the `closed` record. ANY_THREAD.
+  std::atomic<std::uint32_t> drained{0};
+  std::atomic<std::uint32_t> reset{0};
+};
+
+}  // namespace iocp

@@ -1,0 +1,246 @@
+// Cuts one context's stream into packages. Keeps at most one partly received package; whole ones go straight from
+// the read buffer to the sink. Not thread-safe: guarded by its context's lock. Does no I/O and knows no context.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+#include "core/framing.h"
+#include "core/limits.h"
+#include "core/mailbox.h"
+#include "port/check.h"
+
+namespace iocp {
+
+struct FeedResult {
+  enum class Outcome : std::uint8_t {
+    drained,         // every byte was used
+    no_room,         // the sink refused a package: feed the rest (from `consumed`) again when it has room
+    illegal_length,  // the stream cannot be trusted any more; `announced` says why
+    out_of_memory,
+  };
+  Outcome outcome = Outcome::drained;
+  std::size_t consumed = 0;
+  std::int64_t announced = 0;
+};
+
+class Framer {
+ public:
+  Framer() = default;
+  ~Framer() { reset(); }
+  Framer(const Framer&) = delete;
+  Framer& operator=(const Framer&) = delete;
+
+  // True between the first and the last byte of a package.
+  bool mid_package() const noexcept { return partial_ != nullptr; }
+  std::size_t partial_received() const noexcept { return partial_ == nullptr ? 0 : partial_->received; }
+  // Bytes of the package being received, on the wire; 0 = not known yet.
+  std::uint64_t partial_total() const noexcept { return partial_ == nullptr || !partial_->known ? 0 : partial_->frame.total; }
+  ConstBytes partial_bytes() const noexcept {
+    return partial_ == nullptr ? ConstBytes{} : ConstBytes(partial_->memory, partial_->received);
+  }
+
+  // Where the next bytes of a large package may be received straight into; empty when that is not worth it.
+  MutableBytes direct_target() noexcept;
+  // That many bytes were received there; call feed() (with no bytes) next.
+  void direct_received(std::size_t bytes) noexcept {
+    partial_->received += bytes;
+    IOCP_DCHECK(partial_->received <= partial_->frame.total);
+  }
+
+  // `Sink`: bool package(ConstBytes) and bool large(const LargePayload&), false = no room.
+  template <typename Sink>
+  FeedResult feed(const Framing& framing, ConstBytes bytes, Sink& sink) noexcept;
+
+  void reset() noexcept {
+    if (partial_ == nullptr) return;
+    std::free(partial_->memory);
+    delete partial_;
+    partial_ = nullptr;
+  }
+
+ private:
+  using Outcome = FeedResult::Outcome;
+
+  struct Partial {
+    std::uint8_t* memory = nullptr;
+    std::size_t capacity = 0;
+    std::size_t received = 0;
+    bool known = false;  // frame is valid
+    Frame frame;
+  };
+
+  static constexpr std::size_t kDirectReadMin = 16 * 1024;
+
+  bool append(ConstBytes bytes) noexcept;
+  bool grow(std::size_t wanted) noexcept;
+  // How many more bytes are worth copying before inspect() may know more.
+  std::size_t bytes_to_learn(const Framing& framing, std::size_t available) const noexcept;
+  // Continues the partial package with bytes[*at…].
+  template <typename Sink>
+  FeedResult continue_partial(const Framing& framing, ConstBytes bytes, Sink& sink) noexcept;
+  template <typename Sink>
+  bool emit_partial(Sink& sink) noexcept;
+  template <typename Sink>
+  static Outcome emit_copy(ConstBytes payload, Sink& sink) noexcept;
+
+  Partial* partial_ = nullptr;
+};
+
+inline MutableBytes Framer::direct_target() noexcept {
+  if (partial_ == nullptr || !partial_->known) return {};
+  const std::uint64_t missing = partial_->frame.total - partial_->received;
+  if (missing < kDirectReadMin) return {};
+  if (partial_->capacity - partial_->received < kDirectReadMin) {
+    if (!grow(std::max(kPartialBytesFirst, partial_->received * 2))) return {};
+  }
+  return MutableBytes(partial_->memory + partial_->received, partial_->capacity - partial_->received);
+}
+
+inline bool Framer::grow(std::size_t wanted) noexcept {
+  if (partial_->known) wanted = static_cast<std::size_t>(std::min<std::uint64_t>(wanted, partial_->frame.total));
+  if (wanted <= partial_->capacity) return true;
+  void* memory = std::realloc(partial_->memory, wanted);
+  if (memory == nullptr) return false;
+  partial_->memory = static_cast<std::uint8_t*>(memory);
+  partial_->capacity = wanted;
+  return true;
+}
+
+inline bool Framer::append(ConstBytes bytes) noexcept {
+  if (bytes.empty()) return true;
+  const std::size_t needed = partial_->received + bytes.size();
+  if (needed > partial_->capacity) {
+    // Doubling, but never more than the package: a header alone cannot claim memory that did not arrive.
+    if (!grow(std::max({needed, partial_->received * 2, std::size_t{64}})) || partial_->capacity < needed) return false;
+  }
+  std::memcpy(partial_->memory + partial_->received, bytes.data(), bytes.size());
+  partial_->received += bytes.size();
+  return true;
+}
+
+inline std::size_t Framer::bytes_to_learn(const Framing& framing, std::size_t available) const noexcept {
+  switch (framing.type) {
+    case FramingType::length:
+      return std::min<std::size_t>(available, framing.offset + framing.width - partial_->received);
+    case FramingType::varint: {
+      const std::size_t first = std::size_t{framing.offset} + 1;
+      return partial_->received < first ? std::min(available, first - partial_->received) : std::min<std::size_t>(available, 1);
+    }
+    case FramingType::delimiter:
+      // One byte past the limit is enough to know that the package is too long.
+      return static_cast<std::size_t>(std::min<std::uint64_t>(
+          available, framing.max_length + framing.delimiter.size() + 1 - partial_->received));
+    case FramingType::fixed:
+    case FramingType::none:
+      break;
+  }
+  IOCP_UNREACHABLE("these framings know a package's end from its first byte");
+}
+
+template <typename Sink>
+Framer::Outcome Framer::emit_copy(ConstBytes payload, Sink& sink) noexcept {
+  if (payload.size() <= kInlinePayloadMax) return sink.package(payload) ? Outcome::drained : Outcome::no_room;
+  LargePayload large;
+  large.memory = static_cast<std::uint8_t*>(std::malloc(payload.size()));
+  if (large.memory == nullptr) return Outcome::out_of_memory;
+  std::memcpy(large.memory, payload.data(), payload.size());
+  large.payload = large.memory;
+  large.length = payload.size();
+  if (sink.large(large)) return Outcome::drained;
+  std::free(large.memory);
+  return Outcome::no_room;
+}
+
+template <typename Sink>
+bool Framer::emit_partial(Sink& sink) noexcept {
+  const auto offset = static_cast<std::size_t>(partial_->frame.payload_offset);
+  const auto length = static_cast<std::size_t>(partial_->frame.payload_length);
+  if (length <= kInlinePayloadMax) {
+    if (!sink.package(ConstBytes(partial_->memory + offset, length))) return false;
+  } else {
+    const LargePayload large = {partial_->memory, partial_->memory + offset, length};
+    if (!sink.large(large)) return false;
+    partial_->memory = nullptr;  // the sink owns it now
+  }
+  reset();
+  return true;
+}
+
+template <typename Sink>
+FeedResult Framer::continue_partial(const Framing& framing, ConstBytes bytes, Sink& sink) noexcept {
+  FeedResult result;
+  while (!partial_->known) {
+    const ConstBytes rest = bytes.subspan(result.consumed);
+    if (rest.empty()) return result;
+    const std::size_t before = partial_->received;
+    const std::size_t count = bytes_to_learn(framing, rest.size());
+    if (!append(rest.first(count))) {
+      result.outcome = Outcome::out_of_memory;
+      return result;
+    }
+    result.consumed += count;
+    partial_->frame = inspect(framing, partial_bytes(), before);
+    if (partial_->frame.verdict == Frame::Verdict::illegal_length) {
+      result.outcome = Outcome::illegal_length;
+      result.announced = partial_->frame.announced;
+      return result;
+    }
+    partial_->known = partial_->frame.verdict == Frame::Verdict::known;
+  }
+  if (partial_->received > partial_->frame.total) {
+    // Delimiter framing copied past the end: what follows the delimiter goes back.
+    result.consumed -= static_cast<std::size_t>(partial_->received - partial_->frame.total);
+    partial_->received = static_cast<std::size_t>(partial_->frame.total);
+  }
+  const ConstBytes rest = bytes.subspan(result.consumed);
+  const auto missing = static_cast<std::size_t>(partial_->frame.total - partial_->received);
+  const std::size_t count = std::min(rest.size(), missing);
+  if (!append(rest.first(count))) {
+    result.outcome = Outcome::out_of_memory;
+    return result;
+  }
+  result.consumed += count;
+  if (partial_->received == partial_->frame.total && !emit_partial(sink)) result.outcome = Outcome::no_room;
+  return result;
+}
+
+template <typename Sink>
+FeedResult Framer::feed(const Framing& framing, ConstBytes bytes, Sink& sink) noexcept {
+  FeedResult result;
+  if (partial_ != nullptr) {
+    result = continue_partial(framing, bytes, sink);
+    if (result.outcome != Outcome::drained || partial_ != nullptr) return result;
+  }
+  while (result.consumed < bytes.size()) {
+    const ConstBytes rest = bytes.subspan(result.consumed);
+    const Frame frame = inspect(framing, rest, 0);
+    if (frame.verdict == Frame::Verdict::illegal_length) {
+      result.outcome = Outcome::illegal_length;
+      result.announced = frame.announced;
+      return result;
+    }
+    if (frame.verdict == Frame::Verdict::incomplete || frame.total > rest.size()) {
+      partial_ = new (std::nothrow) Partial;
+      if (partial_ == nullptr) {
+        result.outcome = Outcome::out_of_memory;
+        return result;
+      }
+      partial_->known = frame.verdict == Frame::Verdict::known;
+      partial_->frame = frame;
+      if (!append(rest)) result.outcome = Outcome::out_of_memory;
+      result.consumed = bytes.size();
+      return result;
+    }
+    const ConstBytes payload = rest.subspan(static_cast<std::size_t>(frame.payload_offset),
+                                            static_cast<std::size_t>(frame.payload_length));
+    result.outcome = emit_copy(payload, sink);
+    if (result.outcome != Outcome::drained) return result;
+    result.consumed += static_cast<std::size_t>(frame.total);
+  }
+  return result;
+}
+
+}  // namespace iocp

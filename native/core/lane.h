@@ -1,0 +1,223 @@
+// A lane: one completion port and what lives on it. The workers that step a lane share it (on Windows one lane has
+// many workers; elsewhere exactly one). A context stays in its lane for life, and so do its events, which is what
+// keeps them in order.
+//
+// Lock order: a context's lock first, then at most one of the leaf locks here (inbox, timers, lists, mailbox, pools).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/buffer_pool.h"
+#include "core/client_context.h"
+#include "core/mailbox.h"
+#include "core/timer_wheel.h"
+#include "port/port.h"
+
+namespace iocp {
+
+// A listening socket. Lives in the first lane; its connections are dealt out to all.
+struct Listener {
+  std::uint32_t id = 0;
+  Socket* socket = nullptr;
+  std::vector<std::unique_ptr<AcceptOperation>> operations;
+  std::vector<AcceptOperation*> resting;  // not submitted now
+  Timer timer;                            // ends a rest after the system ran out of something
+  bool closing = false;
+};
+
+// An outgoing connection until it is one.
+struct ConnectRequest {
+  Operation operation;
+  Socket* socket = nullptr;
+  std::uint32_t token = 0;
+  Address to;
+  std::string path;
+  Address local;  // family none = the system chooses
+  std::uint32_t timeout_ms = 0;
+  Timer timer;
+  bool timed_out = false;
+};
+
+// What is asked of a lane from outside its workers. A command about a context holds one reference of it.
+struct Command {
+  enum class Verb : std::uint8_t {
+    flush,           // write what is queued
+    finish,          // the owner's answer to `ended`
+    disconnect,      // a = 1 graceful with grace b ms, a = 0 reset
+    overflow,        // maxQueuedBytes was exceeded: the guard ends it
+    pause,
+    resume,
+    end,             // the engine closes: graceful, absolute deadline after b ms; a = 1: reset now
+    adopt,           // object: Adoption
+    listen,          // object: Listener
+    close_listeners,
+    hold_accepts,
+    resume_accepts,
+    connect,         // object: ConnectRequest
+    cancel_connect,  // a = token
+    cancel_connects,
+  };
+  Verb verb = Verb::flush;
+  std::uint32_t a = 0;
+  std::uint32_t b = 0;
+  ClientContext* context = nullptr;
+  void* object = nullptr;
+};
+
+// An accepted socket on its way to the lane that will serve it.
+struct Adoption {
+  RawSocket raw = RawSocket::none;
+  Address peer;
+  std::uint32_t listener_id = 0;
+};
+
+// Written by the lane's workers, read by anyone.
+struct LaneCounters {
+  std::atomic<std::uint64_t> packages_received{0};
+  std::atomic<std::uint64_t> bytes_received{0};
+  std::atomic<std::uint64_t> bytes_sent{0};
+  std::atomic<std::uint64_t> accepted{0};
+  std::atomic<std::uint64_t> connected{0};
+  std::atomic<std::uint64_t> disconnected{0};
+  std::atomic<std::uint64_t> refused{0};
+  std::atomic<std::uint64_t> stalls{0};
+  std::atomic<std::uint64_t> buffer_shortages{0};  // ENOBUFS met and survived
+  std::atomic<std::uint64_t> steps{0};
+};
+
+class Lane {
+ public:
+  explicit Lane(std::uint32_t index_of) : index(index_of) { retry_timer.kind = Timer::Kind::retry; }
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+
+  const std::uint32_t index;
+  Port port;
+  Mailbox mailbox;
+  LaneCounters counters;
+  BufferPool write_operations{sizeof(WriteOperation), 0};
+  BufferPool read_operations{sizeof(ReadOperation), 0};
+
+  // --- commands ------------------------------------------------------------------------------------------------
+
+  // ANY_THREAD. With `wake` a sleeping worker is woken (once per idle-to-busy change).
+  void enqueue(const Command& command, bool wake) {
+    {
+      ScopedLock guard(inbox_mutex_);
+      inbox_.push_back(command);
+    }
+    if (wake) this->wake();
+  }
+  void enqueue_all(const std::vector<Command>& commands, bool wake) {
+    {
+      ScopedLock guard(inbox_mutex_);
+      inbox_.insert(inbox_.end(), commands.begin(), commands.end());
+    }
+    if (wake) this->wake();
+  }
+  void wake() {
+    if (!wake_posted.exchange(true, std::memory_order_acq_rel)) port.post(&wake_operation);
+  }
+  void take_commands(std::vector<Command>* into) {
+    into->clear();
+    ScopedLock guard(inbox_mutex_);
+    inbox_.swap(*into);
+  }
+  bool has_commands() const {
+    ScopedLock guard(inbox_mutex_);
+    return !inbox_.empty();
+  }
+
+  Operation wake_operation;
+  std::atomic<bool> wake_posted{false};
+
+  // --- timers --------------------------------------------------------------------------------------------------
+
+  // True when it was not scheduled before (so the caller's object gained a reference).
+  bool schedule(Timer* timer, std::uint64_t deadline_ms) {
+    ScopedLock guard(timers_mutex_);
+    const bool fresh = !timer->scheduled();
+    timers_.schedule(timer, deadline_ms);
+    return fresh;
+  }
+  // True when it was scheduled (so a reference is to be given back).
+  bool cancel(Timer* timer) {
+    ScopedLock guard(timers_mutex_);
+    const bool was = timer->scheduled();
+    timers_.cancel(timer);
+    return was;
+  }
+  Timer* expire(std::uint64_t now_ms) {
+    ScopedLock guard(timers_mutex_);
+    return static_cast<Timer*>(timers_.expire(now_ms));
+  }
+  std::int32_t next_due_in(std::uint64_t now_ms) {
+    ScopedLock guard(timers_mutex_);
+    return timers_.next_due_in(now_ms);
+  }
+
+  // --- contexts that wait ----------------------------------------------------------------------------------------
+
+  // For room in the mailbox. The owner moves the epoch whenever it makes room, then looks at wants_room; a worker
+  // sets wants_room, then looks whether the epoch moved since it was refused. So one of them sees the other.
+  std::atomic<std::uint32_t> room_epoch{0};
+  std::atomic<bool> wants_room{false};
+  std::atomic<bool> unstall_requested{false};
+  void want_room(std::uint32_t epoch_when_refused) {
+    wants_room.store(true, std::memory_order_seq_cst);
+    if (room_epoch.load(std::memory_order_seq_cst) != epoch_when_refused) {
+      unstall_requested.store(true, std::memory_order_release);
+    }
+  }
+  // Owner. True: somebody waits, and a step must follow.
+  bool make_room() {
+    room_epoch.fetch_add(1, std::memory_order_seq_cst);
+    if (!wants_room.exchange(false, std::memory_order_seq_cst)) return false;
+    unstall_requested.store(true, std::memory_order_release);
+    return true;
+  }
+  void add_stalled(ClientContext* context) {
+    ScopedLock guard(lists_mutex_);
+    stalled_.push_back(context);
+  }
+  void take_stalled(std::vector<ClientContext*>* into) {
+    into->clear();
+    ScopedLock guard(lists_mutex_);
+    stalled_.swap(*into);
+  }
+
+  // For memory or buffers of the system, until retry_timer fires.
+  Timer retry_timer;
+  void add_retry(ClientContext* context) {
+    ScopedLock guard(lists_mutex_);
+    retry_.push_back(context);
+  }
+  void take_retry(std::vector<ClientContext*>* into) {
+    into->clear();
+    ScopedLock guard(lists_mutex_);
+    retry_.swap(*into);
+  }
+
+  // --- accepting and connecting: guarded by connections_mutex ---------------------------------------------------------
+
+  Mutex connections_mutex;
+  std::vector<std::unique_ptr<Listener>> listeners IOCP_GUARDED_BY(connections_mutex);
+  std::map<std::uint32_t, std::unique_ptr<ConnectRequest>> connects IOCP_GUARDED_BY(connections_mutex);
+  bool accepts_held IOCP_GUARDED_BY(connections_mutex) = false;
+
+ private:
+  mutable Mutex inbox_mutex_;
+  std::vector<Command> inbox_ IOCP_GUARDED_BY(inbox_mutex_);
+  Mutex timers_mutex_;
+  TimerWheel timers_ IOCP_GUARDED_BY(timers_mutex_);
+  Mutex lists_mutex_;
+  std::vector<ClientContext*> stalled_ IOCP_GUARDED_BY(lists_mutex_);
+  std::vector<ClientContext*> retry_ IOCP_GUARDED_BY(lists_mutex_);
+};
+
+}  // namespace iocp

@@ -1,0 +1,48 @@
+// Every fixed size of the engine in one place, with its unit in its name. Sizes a user can set are not here:
+// they are fields of EngineOptions.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace iocp {
+
+// A context id is generation * 2^21 + slot, which keeps it inside JavaScript's safe integers (2^53).
+constexpr std::uint32_t kSlotBits = 21;
+constexpr std::uint32_t kConnectionsMax = 1u << kSlotBits;
+
+constexpr std::uint32_t kIoThreadsMax = 256;
+
+// What one non-blocking read may fetch. One such buffer per worker, shared by all its contexts.
+constexpr std::size_t kScratchBytes = 64 * 1024;
+// Bytes read from one context before the others get their turn.
+constexpr std::size_t kReadBudgetBytes = 256 * 1024;
+// A pooled buffer that a pending (overlapped) read fills.
+constexpr std::size_t kReadBufferBytes = 16 * 1024;
+// A pooled buffer that collects small outgoing packages of one context.
+constexpr std::size_t kSendBufferBytes = 4 * 1024;
+// An outgoing payload above this gets memory of its own exact size instead of several pooled buffers.
+constexpr std::size_t kSendCopyMax = 2 * 1024;
+
+// A payload above this does not travel inside a slab: it arrives in memory of its own.
+constexpr std::size_t kInlinePayloadMax = 16 * 1024;
+// Payload bytes outside slabs that may wait for JavaScript, per lane, before reading stops.
+constexpr std::size_t kLargeWaitingBytesMax = 8 * 1024 * 1024;
+constexpr std::size_t kSlabBytesMin = 32 * 1024;
+constexpr std::uint32_t kSlabIndexMax = 1023;
+// Capacity a partly received large package gets at first; it doubles with what really arrives, so that a
+// header alone cannot claim megabytes.
+constexpr std::size_t kPartialBytesFirst = 64 * 1024;
+
+constexpr std::uint32_t kPendingReadsMax = 256;
+constexpr std::size_t kAcceptsPosted = 8;
+constexpr std::size_t kCompletionsPerWait = 256;
+// Finished submissions a step reacts to before it looks at the port and the clock again.
+constexpr std::size_t kReactionsPerStep = 1024;
+
+// A context that received nothing for this long gives its pending reads back and waits with a zero-byte read.
+constexpr std::uint32_t kActiveReadIdleMs = 1'000;
+// How long an operation that met ENOBUFS, or a listener out of descriptors, rests before it tries again.
+constexpr std::uint32_t kRetryDelayMs = 20;
+
+}  // namespace iocp

@@ -1,0 +1,144 @@
+// A worker: one turn of the engine at a time. collect() fetches completions from the lane's port, sleeping there if
+// it may; step() reacts to them. Neither holds a thread or looks at a clock, so the same code is driven by an I/O
+// thread, by JavaScript's event loop, and by the simulator with virtual time.
+//
+// The reactions are spread over worker.cc (the turn itself), worker_accepts.cc, worker_connects.cc, worker_reads.cc,
+// worker_writes.cc and worker_endings.cc. They run under the context's lock and never call out.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/engine.h"
+#include "core/lane.h"
+#include "core/limits.h"
+#include "port/port.h"
+
+namespace iocp {
+
+class Worker {
+ public:
+  Worker(Engine& engine, Lane& lane);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Fetches completions, sleeping up to `timeout_ms` (-1 = no limit) if there is nothing to do. Returns how many.
+  std::size_t collect(std::int32_t timeout_ms);
+  // Reacts to what was collected and commanded, and fires the timers due at `now_ms`. Bounded work.
+  void step(std::uint64_t now_ms);
+  // The part of a step that follows from the owner's commands, without timers or completions. For an owner that
+  // steps on its own thread and has just given some.
+  void run_commands(std::uint64_t now_ms);
+  // True when step() would find something without collect().
+  bool has_work() const;
+  // How long collect() may sleep: 0 … , -1 = until woken.
+  std::int32_t sleep_limit_ms(std::uint64_t now_ms);
+
+  Lane& lane() noexcept { return lane_; }
+
+ private:
+  // --- the turn (worker.cc) ------------------------------------------------------------------------------------
+  void fire_timers();
+  void run_inbox();
+  void run(const Command& command);
+  void run_on_context(const Command& command);
+  void react_to_finished();
+  void react(const Completion& completion);
+  void react_in_context(const Completion& completion);
+  void note(Operation* operation, const Submission& submission);
+  void release(ClientContext& context, Reference reason) IOCP_EXCLUDES(context.lock);
+  void publish_disconnected(ClientContext& context);
+  void unstall();
+  void retry();
+
+  // --- accepting (worker_accepts.cc) -----------------------------------------------------------------------------
+  void open_listener(Listener* listener);
+  void post_accepts(Listener& listener) IOCP_REQUIRES(lane_.connections_mutex);
+  void on_accept(AcceptOperation* operation, Status status);
+  void resume_accepts();
+  void hold_accepts();
+  void close_listeners();
+  bool listener_is_done(const Listener& listener) const IOCP_REQUIRES(lane_.connections_mutex);
+  void place(RawSocket raw, const Address& peer, std::uint32_t listener_id);
+  void adopt(const Adoption& adoption);
+  void refuse(Status status, const Address& peer);
+  void announce(ClientContext& context, std::uint32_t token, std::uint32_t listener_id) IOCP_REQUIRES(context.lock);
+  // Makes a context around a connected socket and starts reading. Null: out of memory, socket closed.
+  ClientContext* welcome(Socket* socket, std::uint32_t token, std::uint32_t listener_id);
+
+  // --- connecting (worker_connects.cc) -----------------------------------------------------------------------------
+  void start_connect(ConnectRequest* request);
+  void on_connect(ConnectRequest* request, Status status);
+  void on_connect_timer(ConnectRequest* request);
+  void cancel_connect(std::uint32_t token);
+  void cancel_connects();
+  void connect_failed(std::uint32_t token, Status status, Syscall syscall);
+
+  // --- reading (worker_reads.cc) -------------------------------------------------------------------------------------
+  void start_reading(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void continue_reading(ClientContext& context) IOCP_REQUIRES(context.lock);
+  bool may_read(const ClientContext& context) const IOCP_REQUIRES(context.lock);
+  void arm_zero_byte_read(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void on_zero_byte_read(ClientContext& context, Status status) IOCP_REQUIRES(context.lock);
+  void read_until_empty(ClientContext& context) IOCP_REQUIRES(context.lock);
+  bool overlapped() const noexcept { return engine_.options().pending_reads > 1 || !engine_.options().zero_byte_reads; }
+  void top_up_reads(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void on_read(ClientContext& context, ReadOperation* operation, Status status, std::uint32_t bytes)
+      IOCP_REQUIRES(context.lock);
+  void take_parked_reads(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void free_read(ReadOperation* operation);
+  void give_reads_back(ClientContext& context) IOCP_REQUIRES(context.lock);
+  // Frames bytes; returns how many were used. Fewer than all: the context stalled or was closed.
+  std::size_t feed(ClientContext& context, ConstBytes bytes) IOCP_REQUIRES(context.lock);
+  bool feed_backlog(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void keep_backlog(ClientContext& context, ConstBytes bytes) IOCP_REQUIRES(context.lock);
+  void stall(ClientContext& context, std::uint32_t room_epoch) IOCP_REQUIRES(context.lock);
+  void on_end_of_stream(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void watch_hang_up(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void on_hang_up(ClientContext& context, Status status) IOCP_REQUIRES(context.lock);
+  void pause(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void resume(ClientContext& context) IOCP_REQUIRES(context.lock);
+
+  // --- writing (worker_writes.cc) --------------------------------------------------------------------------------------
+  void write_queued(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void on_written(ClientContext& context, Status status, std::uint32_t bytes) IOCP_REQUIRES(context.lock);
+  void note_progress(ClientContext& context, std::uint64_t bytes) IOCP_REQUIRES(context.lock);
+  void queue_retry(ClientContext& context) IOCP_REQUIRES(context.lock);
+
+  // --- endings (worker_endings.cc) ---------------------------------------------------------------------------------------
+  struct Grace {
+    bool limited = false;   // false: no deadline
+    bool absolute = false;  // false: progress extends it
+    std::uint32_t ms = 0;
+  };
+  void begin_ending(ClientContext& context, DisconnectReason reason, Grace grace) IOCP_REQUIRES(context.lock);
+  void advance_ending(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void fail(ClientContext& context, DisconnectedBy by, Status status, Syscall syscall, std::string message = {})
+      IOCP_REQUIRES(context.lock);
+  // A read or write that failed: by the peer or by an error, according to the status.
+  void fail_io(ClientContext& context, Status status, Syscall syscall) IOCP_REQUIRES(context.lock);
+  void close_socket(ClientContext& context, CloseMode mode) IOCP_REQUIRES(context.lock);
+  void set_timer(ClientContext& context, std::uint32_t delay_ms) IOCP_REQUIRES(context.lock);
+  void cancel_timer(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void on_context_timer(ClientContext& context) IOCP_REQUIRES(context.lock);
+
+  static void add(std::atomic<std::uint64_t>& counter, std::uint64_t amount) noexcept {
+    counter.fetch_add(amount, std::memory_order_relaxed);
+  }
+
+  Engine& engine_;
+  Lane& lane_;
+  std::uint64_t now_ms_ = 0;
+  std::array<Completion, kCompletionsPerWait> collected_;
+  std::size_t collected_count_ = 0;
+  // Submissions that finished at once, reacted to in order, without recursion.
+  std::vector<Completion> finished_;
+  std::size_t finished_next_ = 0;
+  std::vector<Command> commands_;
+  std::vector<ClientContext*> waiting_;
+  std::unique_ptr<std::uint8_t[]> scratch_;
+};
+
+}  // namespace iocp

@@ -1,0 +1,52 @@
+// The loop of an I/O thread.
+#include "core/worker_threads.h"
+
+#include <chrono>
+#include <system_error>
+
+#include "core/worker.h"
+
+namespace iocp {
+
+std::uint64_t monotonic_ms() noexcept {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
+bool WorkerThreads::start(Engine& engine) {
+  engine_ = &engine;
+  stopping_.store(false);
+  threads_.reserve(engine.worker_count());
+  for (std::size_t i = 0; i < engine.worker_count(); ++i) {
+    // std::thread reports exhaustion by an exception; it ends here (this file alone is compiled with exceptions).
+    try {
+      threads_.emplace_back([this, i] { run(i); });
+    } catch (const std::system_error&) {
+      stop();
+      return false;
+    }
+  }
+  return true;
+}
+
+void WorkerThreads::run(std::size_t worker_index) {
+  Worker& worker = engine_->worker(worker_index);
+  while (!stopping_.load(std::memory_order_acquire)) {
+    worker.collect(worker.sleep_limit_ms(monotonic_ms()));
+    worker.step(monotonic_ms());
+  }
+}
+
+void WorkerThreads::stop() {
+  stopping_.store(true, std::memory_order_release);
+  if (engine_ != nullptr) {
+    // Every worker of a lane must come out of its sleep: a lane is woken once per thread that may sleep there.
+    for (std::thread& thread : threads_) {
+      for (std::size_t i = 0; i < engine_->lane_count(); ++i) engine_->lane(i).wake();
+      thread.join();
+    }
+  }
+  threads_.clear();
+}
+
+}  // namespace iocp

@@ -1,0 +1,90 @@
+// The way out: one gathered write in flight per context, repeated until its queue is empty or the socket is full.
+#include <new>
+
+#include "core/worker.h"
+#include "port/check.h"
+
+namespace iocp {
+
+void Worker::write_queued(ClientContext& context) {
+  // A fast reader of a long queue must not keep the worker from everybody else.
+  std::size_t budget = kReadBudgetBytes;
+  while (context.write == nullptr && !context.queue.empty() && !context.retry_queued &&
+         context.state != ContextState::closed) {
+    void* memory = lane_.write_operations.acquire();
+    if (memory == nullptr) {
+      queue_retry(context);
+      return;
+    }
+    auto* operation = new (memory) WriteOperation;
+    operation->tag = static_cast<std::uint8_t>(Tag::write);
+    operation->owner = &context;
+    const std::size_t slices = context.queue.gather(operation->slices);
+    context.write = operation;
+    context.enter(Reference::write);
+    // From here the operation and the queue's front are the port's until the completion.
+    const Submission submission =
+        lane_.port.submit_write(operation, context.socket, std::span(operation->slices.data(), slices));
+    if (submission.pending) return;
+    if (submission.bytes >= budget || submission.status != Status::ok) {
+      note(operation, submission);
+      return;
+    }
+    budget -= submission.bytes;
+    on_written(context, submission.status, submission.bytes);
+    // Not the last reference: whoever called holds one.
+    IOCP_CHECK(!context.leave(Reference::write));
+  }
+}
+
+void Worker::on_written(ClientContext& context, Status status, std::uint32_t bytes) {
+  WriteOperation* operation = context.write;
+  context.write = nullptr;
+  operation->~WriteOperation();
+  lane_.write_operations.release(operation);
+  if (context.state == ContextState::closed) {
+    context.queue.clear(engine_.send_buffers());
+    return;
+  }
+  if (status == Status::no_buffer_space || status == Status::out_of_memory) {
+    add(lane_.counters.buffer_shortages, 1);
+    queue_retry(context);
+    return;
+  }
+  if (status != Status::ok) {
+    fail_io(context, status, Syscall::write);
+    return;
+  }
+  note_progress(context, bytes);
+  if (context.queue.empty()) advance_ending(context);
+}
+
+void Worker::note_progress(ClientContext& context, std::uint64_t bytes) {
+  context.queue.consume(engine_.send_buffers(), bytes);
+  context.bytes_sent += bytes;
+  add(lane_.counters.bytes_sent, bytes);
+  if (context.marks != nullptr) {
+    while (!context.marks->empty() && context.marks->front().position <= context.bytes_sent) {
+      lane_.mailbox.control(RecordKind::written, context.slot, context.marks->front().token, {});
+      context.marks->pop_front();
+    }
+    if (context.marks->empty()) context.marks.reset();
+  }
+  const std::uint64_t queued = context.queue.queued_bytes();
+  if (context.drain_armed && queued <= engine_.options().low_water_mark) {
+    context.drain_armed = false;
+    lane_.mailbox.control(RecordKind::drain, context.slot, static_cast<std::uint32_t>(queued), {});
+  }
+  const bool extends = context.state == ContextState::ending && !context.absolute_deadline && context.grace_ms > 0;
+  if (extends && bytes > 0) set_timer(context, context.grace_ms);
+}
+
+void Worker::queue_retry(ClientContext& context) {
+  if (context.retry_queued) return;
+  context.retry_queued = true;
+  context.enter(Reference::retry);
+  lane_.add_retry(&context);
+  lane_.schedule(&lane_.retry_timer, now_ms_ + kRetryDelayMs);
+}
+
+}  // namespace iocp

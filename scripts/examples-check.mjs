@@ -1,0 +1,86 @@
+// Runs the examples against each other and against programs nobody here wrote: nc and socat.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+
+import { root } from './run.mjs';
+
+const limitMs = 20_000;
+
+function start(command, args) {
+  const child = spawn(command, args, { cwd: root, stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const exited = once(child, 'exit');
+  const killer = setTimeout(() => child.kill('SIGKILL'), limitMs);
+  return {
+    say: (text) => child.stdin.write(text),
+    end: () => child.stdin.end(),
+    stop: () => child.kill('SIGTERM'),
+    async line() {
+      const { value, done } = await lines.next();
+      if (done) throw new Error(`${command} ${args.join(' ')}: ended before it said anything more`);
+      return value;
+    },
+    async exit() {
+      const [code, signal] = await exited;
+      clearTimeout(killer);
+      return signal ?? code;
+    },
+  };
+}
+
+async function startExample(name) {
+  const server = start(process.execPath, [path.join('examples', name)]);
+  const port = /:(\d+)$/.exec(await server.line())?.[1];
+  assert.ok(port, `${name} prints its port`);
+  return { server, port };
+}
+
+async function stopExample(server) {
+  server.stop();
+  assert.equal(await server.exit(), 0);
+}
+
+async function echoPair() {
+  const { server, port } = await startExample('echo-server.mjs');
+  const client = start(process.execPath, ['examples/echo-client.mjs', port, 'hello', 'world']);
+  assert.equal(await client.line(), 'echoed hello');
+  assert.equal(await client.line(), 'echoed world');
+  assert.equal(await client.exit(), 0);
+  await stopExample(server);
+}
+
+/** Two foreign programs in one chat: each sees its own line as "you: …" and the other's with a number. */
+async function chat() {
+  const { server, port } = await startExample('lines.mjs');
+  const nc = start('nc', ['127.0.0.1', port]);
+  const ncNumber = /(\d+)$/.exec(await nc.line())[1];
+  const socat = start('socat', ['-', `TCP:127.0.0.1:${port}`]);
+  assert.match(await socat.line(), /^welcome, you are number \d+$/);
+
+  nc.say('hello from nc\n');
+  assert.equal(await nc.line(), 'you: hello from nc');
+  assert.equal(await socat.line(), `${ncNumber}: hello from nc`);
+
+  socat.say('two lines\r\nin one piece\n'); // also a telnet-like line ending
+  assert.equal(await socat.line(), 'you: two lines');
+  assert.equal(await socat.line(), 'you: in one piece');
+  assert.match(await nc.line(), /two lines$/);
+  assert.match(await nc.line(), /in one piece$/);
+
+  socat.say('quit\n');
+  assert.equal(await socat.line(), 'goodbye');
+  assert.equal(await socat.exit(), 0);
+  nc.say('quit\n');
+  assert.equal(await nc.line(), 'goodbye');
+  nc.end();
+  assert.equal(await nc.exit(), 0);
+  await stopExample(server);
+}
+
+for (const check of [echoPair, chat]) {
+  await check();
+  console.log(`ok ${check.name}`);
+}

@@ -1,0 +1,100 @@
+// The outgoing batch alone: its layout, and when it is flushed.
+
+import { createRequire } from 'node:module';
+
+import { describe, expect, it } from 'vitest';
+
+const require = createRequire(import.meta.url);
+const { OutputBatch, BATCH_BYTES, BATCHED_PAYLOAD_MAX } =
+  require('../../../dist/output-batch.js') as typeof import('../../../lib/output-batch.js');
+
+interface Sent {
+  slot: number;
+  generation: number;
+  flags: number;
+  payload: Buffer;
+}
+
+/** Reads a flushed batch as the engine does. */
+function decode(bytes: Buffer, used: number): Sent[] {
+  const sent: Sent[] = [];
+  for (let at = 0; at < used; ) {
+    const length = bytes.readUInt32LE(at + 8);
+    sent.push({
+      slot: bytes.readUInt32LE(at),
+      generation: bytes.readUInt32LE(at + 4),
+      flags: bytes.readUInt32LE(at + 12),
+      payload: Buffer.from(bytes.subarray(at + 16, at + 16 + length)),
+    });
+    at += 16 + ((length + 3) & ~3);
+  }
+  return sent;
+}
+
+function setUp() {
+  const flushed: Sent[][] = [];
+  const batch = new OutputBatch((used) => flushed.push(decode(batch.bytes, used)));
+  return { batch, flushed };
+}
+
+describe('the output batch', () => {
+  it('lays records out with their header, payload and padding', () => {
+    const { batch, flushed } = setUp();
+    batch.append(1, 2, Buffer.from('abc'), 0);
+    batch.append(2 ** 21 - 1, 2 ** 32 - 1, Buffer.alloc(0), 0xffffff02);
+    batch.append(3, 4, Buffer.from('12345678'), 1);
+    expect(batch.used).toBe(16 + 4 + 16 + 16 + 8);
+    batch.flush();
+    expect(flushed).toEqual([
+      [
+        { slot: 1, generation: 2, flags: 0, payload: Buffer.from('abc') },
+        { slot: 2 ** 21 - 1, generation: 2 ** 32 - 1, flags: 0xffffff02, payload: Buffer.alloc(0) },
+        { slot: 3, generation: 4, flags: 1, payload: Buffer.from('12345678') },
+      ],
+    ]);
+  });
+
+  it('makes no call when there is nothing to flush', () => {
+    const { batch, flushed } = setUp();
+    batch.flush();
+    batch.append(1, 1, Buffer.from('x'), 0);
+    batch.flush();
+    batch.flush();
+    expect(flushed.length).toBe(1);
+    expect(batch.flushes).toBe(1);
+  });
+
+  it('flushes by itself when a record does not fit any more, and loses nothing', () => {
+    const { batch, flushed } = setUp();
+    const count = Math.ceil((BATCH_BYTES / BATCHED_PAYLOAD_MAX) * 2.5);
+    for (let index = 0; index < count; index++) {
+      batch.append(index, 0, Buffer.alloc(BATCHED_PAYLOAD_MAX, index), 0);
+    }
+    batch.flush();
+    const all = flushed.flat();
+    expect(flushed.length).toBeGreaterThanOrEqual(3);
+    expect(all.map((one) => one.slot)).toEqual(Array.from({ length: count }, (_, index) => index));
+    expect(all.every((one) => one.payload.every((byte) => byte === (one.slot & 255)))).toBe(true);
+  });
+
+  it.each(['', 'short', 'exactly twenty-four chars', 'é', 'a€b', '😀 emoji', 'x'.repeat(5000), 'ü'.repeat(5000)])(
+    'writes text as UTF-8 (%#)',
+    (text) => {
+      const { batch, flushed } = setUp();
+      const length = batch.stage(text);
+      expect(length).toBe(Buffer.byteLength(text));
+      batch.adopt(5, 6, length, 0);
+      batch.append(7, 8, Buffer.from('behind'), 0);
+      batch.flush();
+      expect(flushed[0]!.map((one) => one.payload.toString())).toEqual([text, 'behind']);
+    },
+  );
+
+  it('forgets staged text that is not adopted', () => {
+    const { batch, flushed } = setUp();
+    batch.stage('never mind');
+    batch.append(1, 1, Buffer.from('x'), 0);
+    batch.flush();
+    expect(flushed[0]!.map((one) => one.payload.toString())).toEqual(['x']);
+  });
+});
