@@ -219,7 +219,14 @@ export class ClientContext<Data = unknown> {
   end(record: DisconnectedRecord): void {
     const { bytesReceived, bytesSent, packagesReceived, packagesSent } = record;
     const ended = this.sawEnd ? 1 : 0;
-    this.final = Float64Array.of(bytesReceived, bytesSent, packagesReceived, packagesSent, 0, ended);
+    this.final = Float64Array.of(
+      bytesReceived,
+      bytesSent,
+      packagesReceived,
+      packagesSent,
+      0,
+      ended,
+    );
     this.phase = Phase.gone;
   }
 

@@ -29,7 +29,7 @@ import { OutputBatch } from './output-batch.js';
 import { RANGE_WORDS } from './records.js';
 import { Sender } from './sender.js';
 import { SLABS_PER_LANE_STEPPED, SLABS_PER_LANE_THREADED, SlabSupply } from './slabs.js';
-import { nestStats } from './stats.js';
+import { buildStats } from './stats.js';
 import type { DisconnectedBy, DisconnectReason, IocpEvents, IocpStats } from './types.js';
 
 /** Rows of the array in which the engine announces filled slab ranges. */
@@ -77,7 +77,7 @@ export class EngineHost<Data> implements EventSink {
   readonly #todo: Array<() => void> = [];
   readonly #figures = new Float64Array(addon.statNames.length);
   #count = 0;
-  #listeners = 0;
+  readonly #listeners = new Map<number, AddressInfo>();
   #token = 0;
   #closing = false;
   #closed: { ended: number; reset: number } | undefined;
@@ -109,8 +109,7 @@ export class EngineHost<Data> implements EventSink {
       this.#engine.destroy();
       throw errorFromStatus(addon, status);
     }
-    const perLane =
-      this.#engine.ioThreads === 0 ? SLABS_PER_LANE_STEPPED : SLABS_PER_LANE_THREADED;
+    const perLane = this.#engine.ioThreads === 0 ? SLABS_PER_LANE_STEPPED : SLABS_PER_LANE_THREADED;
     this.#slabs.start(this.#engine.lanes, perLane);
     this.updateRef();
   }
@@ -141,10 +140,18 @@ export class EngineHost<Data> implements EventSink {
       const where = path === '' ? { address, port } : { address: path };
       throw errorFromStatus(addon, answer.status, { syscall, ...where });
     }
-    this.#listeners++;
+    const bound: AddressInfo =
+      path === ''
+        ? { address: answer.address, family: familyName(answer.family), port: answer.port }
+        : { address: path, family: 'local', port: 0 };
+    this.#listeners.set(answer.id, bound);
     this.updateRef();
-    if (path !== '') return { address: path, family: 'local', port: 0 };
-    return { address: answer.address, family: familyName(answer.family), port: answer.port };
+    return bound;
+  }
+
+  /** The addresses that are listened on. */
+  bound(): AddressInfo[] {
+    return [...this.#listeners.values()];
   }
 
   pauseAccept(): void {
@@ -203,13 +210,11 @@ export class EngineHost<Data> implements EventSink {
 
   stats(): IocpStats {
     this.#engine.stats(this.#figures);
-    const stats = nestStats(addon.statNames, this.#figures);
-    stats.javascript = {
+    return buildStats(addon.statNames, this.#figures, {
       flushes: this.#batch.flushes,
       slabs: this.#slabs.lent,
       droppedSends: this.sender.dropped,
-    };
-    return stats;
+    });
   }
 
   ref(wanted: boolean): void {
@@ -219,7 +224,7 @@ export class EngineHost<Data> implements EventSink {
 
   /** The event loop is kept alive only while there is something to wait for. */
   updateRef(): void {
-    const busy = this.#listeners + this.connecting + this.#count > 0 || this.#closing;
+    const busy = this.#listeners.size + this.connecting + this.#count > 0 || this.#closing;
     const wanted = this.#wantsRef && busy;
     if (wanted === this.#hasRef) return;
     this.#hasRef = wanted;
@@ -336,9 +341,12 @@ export class EngineHost<Data> implements EventSink {
     pending.reject(errorFromStatus(addon, status, { syscall: name, ...where }));
   }
 
-  onListenerFailed(_listener: number, status: number, syscall: number): void {
-    const name = syscallName(addon, syscall) ?? 'accept';
-    this.#emitter.emit('error', errorFromStatus(addon, status, { syscall: name }));
+  onListenerFailed(listener: number, status: number, syscall: number): void {
+    const where = this.#listeners.get(listener);
+    this.#listeners.delete(listener);
+    this.updateRef();
+    const details = { syscall: syscallName(addon, syscall) ?? 'accept', address: where?.address };
+    this.#emitter.emit('error', errorFromStatus(addon, status, details));
   }
 
   onClosed(ended: number, reset: number): void {

@@ -22,7 +22,10 @@ function overlapsItself(delimiter: Uint8Array): boolean {
 }
 
 /** The value of a length field, or undefined when the bytes end before it does. */
-function readField(framing: NativeFraming, header: Buffer): { value: number; end: number } | undefined {
+function readField(
+  framing: NativeFraming,
+  header: Buffer,
+): { value: number; end: number } | undefined {
   const { offset, width, bigEndian } = framing;
   if (framing.type === 'length') {
     if (header.length < offset + width) return undefined;
@@ -60,7 +63,8 @@ export class OutgoingFraming {
     this.#delimiter = Buffer.from(framing.delimiter ?? []);
     this.#overlaps = overlapsItself(this.#delimiter);
     this.#keepsHeader =
-      (type === 'length' && strip >= 0 && strip < offset + width) || (type === 'varint' && strip >= 0);
+      (type === 'length' && strip >= 0 && strip < offset + width) ||
+      (type === 'varint' && strip >= 0);
     this.readsPayload = type === 'delimiter' || this.#keepsHeader;
   }
 

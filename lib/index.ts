@@ -22,6 +22,8 @@ export type {
   LengthFraming,
   ListenOptions,
   OverflowPolicy,
+  PoolStats,
+  PortStats,
   RefusedPeer,
   SendCallback,
   SendToAllOptions,

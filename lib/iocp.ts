@@ -22,7 +22,7 @@ import {
 } from './options.js';
 import { CONNECTIONS_MAX } from './records.js';
 import { resolveHost } from './resolve.js';
-import { nestStats } from './stats.js';
+import { buildStats } from './stats.js';
 import type {
   Addresses,
   CloseOptions,
@@ -41,8 +41,7 @@ const NO_IPV6 = ['EAFNOSUPPORT', 'EADDRNOTAVAIL'];
 
 function noStats(): IocpStats {
   const zeros = new Float64Array(addon.statNames.length);
-  const javascript = { flushes: 0, slabs: 0, droppedSends: 0 };
-  return { ...nestStats(addon.statNames, zeros), javascript };
+  return buildStats(addon.statNames, zeros, { flushes: 0, slabs: 0, droppedSends: 0 });
 }
 
 /**
@@ -61,7 +60,6 @@ function noStats(): IocpStats {
  */
 export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
   readonly #settings: Settings;
-  readonly #bound: AddressInfo[] = [];
   #host: EngineHost<Data> | undefined;
   #referenced = true;
   #closing: Promise<CloseReport> | undefined;
@@ -91,7 +89,6 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
     const addresses = settings.path === '' ? await resolveHost(settings.host) : [''];
     const host = this.#open('listen');
     const address = this.#listenOn(host, settings, addresses[0] as string);
-    this.#bound.push(address);
     this.emit('listening', address);
     return address;
   }
@@ -165,7 +162,7 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
   /** The addresses listened on, and the host's own ones. */
   addresses(): Addresses {
     const interfaces = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-    return { bound: [...this.#bound], host: interfaces.map((one) => one.address) };
+    return { bound: this.#host?.bound() ?? [], host: interfaces.map((one) => one.address) };
   }
 
   /**
@@ -251,7 +248,6 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
     const host = this.#host;
     this.#finalStats = host?.stats();
     this.#host = undefined;
-    this.#bound.length = 0;
     host?.destroy();
     const durationMs = performance.now() - begin;
     const report: CloseReport = { contexts: ended + reset, drained: ended, reset, durationMs };

@@ -373,7 +373,9 @@ export function readConnectOptions<Data>(
   const names = ['port', 'host', 'path', 'timeoutMs', 'localAddress', 'signal', 'data'];
   const given = bag('connect', options, names) as ConnectOptions<Data>;
   if (given.path === undefined && given.port === undefined) {
-    throw new TypeError('connect.port must be an integer from 1 to 65535, or connect.path be given');
+    throw new TypeError(
+      'connect.port must be an integer from 1 to 65535, or connect.path be given',
+    );
   }
   if (given.path !== undefined && (given.port !== undefined || given.host !== undefined)) {
     throw new TypeError(`connect.path ${show(given.path)} excludes connect.port and connect.host`);

@@ -32,7 +32,7 @@ export const Kind = {
 /** Flags of an output record; a token for `written` sits above the lowest eight bits. */
 export const OutputFlag = {
   raw: 1,
-  written: 2,
+  notify: 2,
 } as const;
 
 /** Tokens of `written` records wrap at this value. */

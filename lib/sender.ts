@@ -187,7 +187,7 @@ export class Sender {
     const { slot, generation } = context;
     const status = this.#engine.sendLarge(slot, generation, payload, flags);
     if (status === 0) return true;
-    if ((flags & OutputFlag.written) !== 0) {
+    if ((flags & OutputFlag.notify) !== 0) {
       const { callback } = context.waiting.pop() as { callback: SendCallback };
       const error = errorFromStatus(this.#tables, status, { context: context.id });
       process.nextTick(callback, error);
@@ -252,7 +252,7 @@ export class Sender {
     if (callback === undefined) return flags;
     this.#token = (this.#token + 1) % TOKEN_LIMIT;
     context.waiting.push({ token: this.#token, callback });
-    return (flags | OutputFlag.written | (this.#token << 8)) >>> 0;
+    return (flags | OutputFlag.notify | (this.#token << 8)) >>> 0;
   }
 
   #lost(context: Context): IocpError {

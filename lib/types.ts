@@ -240,9 +240,75 @@ export interface TcpInfo {
   deliveryRateBytesPerSecond: number;
 }
 
-/** The engine's figures: numbers, grouped. Native ones first, `javascript` for this side's. */
+/** Figures of a pool of reusable memory. */
+export interface PoolStats {
+  inUse: number;
+  /** Kept for reuse. */
+  free: number;
+  /** How often one was used again. */
+  reused: number;
+}
+
+/** Figures of the completion port: how often it did what. */
+export interface PortStats {
+  /** System calls that fetch completions or readiness. */
+  waits: number;
+  completions: number;
+  accepts: number;
+  connects: number;
+  zeroByteReads: number;
+  /** Reads that moved bytes or met the end. */
+  reads: number;
+  /** Reads that found nothing. */
+  emptyReads: number;
+  writes: number;
+  /** Writes that found the socket full. */
+  blockedWrites: number;
+  /** Messages from other threads. */
+  posts: number;
+  /** Those that had to wake a sleeping thread. */
+  wakes: number;
+}
+
+/** What {@link Iocp.stats} tells. Counts since the start, except where "now" is said. */
 export interface IocpStats {
-  [name: string]: number | IocpStats;
+  /** Connections now, including those whose `disconnect` is still on its way. */
+  connections: number;
+  accepted: number;
+  connected: number;
+  disconnected: number;
+  /** Peers turned away. */
+  refused: number;
+  packagesReceived: number;
+  packagesSent: number;
+  /** Packages the engine dropped because of `maxQueuedBytes`. */
+  packagesDropped: number;
+  bytesReceived: number;
+  bytesSent: number;
+  /** Packages for contexts that had gone meanwhile. */
+  sendsToTheGone: number;
+  /** Batches of packages taken over from JavaScript. */
+  outputBatches: number;
+  /** How often reading stopped because JavaScript was behind. */
+  stalls: number;
+  /** How often the system was out of buffers, and survived. */
+  bufferShortages: number;
+  /** Steps of the engine's workers. */
+  steps: number;
+  /** Contexts alive now, kept for reuse now, and used again. */
+  contexts: { live: number; free: number; reused: number };
+  sendBuffers: PoolStats;
+  readBuffers: PoolStats;
+  port: PortStats;
+  /** This side's own figures. */
+  javascript: {
+    /** Batches of packages given to the engine. */
+    flushes: number;
+    /** Slabs of memory lent to the engine for received packages. */
+    slabs: number;
+    /** Sends that the policy `'drop'` dropped. */
+    droppedSends: number;
+  };
 }
 
 /** Called once: with null when the package was given to the system, with an error when it never will be. */

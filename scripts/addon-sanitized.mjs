@@ -60,6 +60,7 @@ mustRun(
     // Node.js never frees everything at exit, so leaks are told by the stress program's own counters.
     ASAN_OPTIONS: 'detect_leaks=0:halt_on_error=1:abort_on_error=0',
     UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
-    TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1',
+    // Node.js itself is not instrumented: what it does with its own memory is not looked at.
+    TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1:ignore_noninstrumented_modules=1',
   },
 );

@@ -64,8 +64,9 @@ forbid(
 for (const file of sources) {
   const lines = textOf(file).split('\n');
   const first = lines[0].startsWith('#!') ? lines[1] : lines[0];
-  if (!/^\s*(\/\/|\/\*)/.test(first))
+  if (!/^\s*(\/\/|\/\*)/.test(first)) {
     report(file, 1, 'does not say what it is for in its first lines');
+  }
   if (lines.length > maxFileLines) report(file, lines.length, `more than ${maxFileLines} lines`);
   longFunctions(file, lines);
 }
@@ -75,7 +76,7 @@ function longFunctions(file, lines) {
   lines.forEach((line, end) => {
     const indent = /^( {0,4})\}\)?;?$/.exec(line)?.[1];
     if (indent === undefined) return;
-    const opens = new RegExp(`^${indent}[^\\s#})/]`);
+    const opens = new RegExp(`^${indent}(?!#\\s*(?:if|el|en|def|und|inc|pra|err))[^\\s})/]`);
     let begin = end - 1;
     while (begin >= 0 && !opens.test(lines[begin])) begin -= 1;
     if (
@@ -83,12 +84,15 @@ function longFunctions(file, lines) {
       /^\s*(export |abstract |template )*(class|struct|enum|interface|namespace|union|describe)\b/.test(
         lines[begin],
       )
-    )
+    ) {
       return;
-    if (/^\s*(export )?(const|type)\b.*[={]\s*$/.test(lines[begin]) && !/=>/.test(lines[begin]))
+    }
+    if (/^\s*(export )?(const|type)\b.*[={]\s*$/.test(lines[begin]) && !/=>/.test(lines[begin])) {
       return;
-    if (end - begin >= maxFunctionLines)
+    }
+    if (end - begin >= maxFunctionLines) {
       report(file, begin + 1, `a function of ${end - begin + 1} lines`);
+    }
   });
 }
 

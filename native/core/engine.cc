@@ -425,7 +425,8 @@ void Engine::abort_everything() {
 void Engine::shut_down() {
   if (!started_) return;
   abort_everything();
-  // Cancelled operations come home through the ports; far-future time lets every retry run out.
+  // Cancelled operations come home through the ports, some perhaps only after a moment, hence the millisecond;
+  // far-future time lets every retry run out.
   std::uint64_t now_ms = UINT64_MAX / 4;
   const auto pending = [this] {
     if (busy_.load() != 0) return true;
@@ -438,7 +439,7 @@ void Engine::shut_down() {
   while (pending()) {
     now_ms += 1'000;
     for (const auto& worker : workers_) {
-      worker->collect(0);
+      worker->collect(1);
       worker->step(now_ms);
     }
     for (const auto& lane : lanes_) {

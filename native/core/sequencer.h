@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "port/check.h"
 
@@ -44,6 +45,14 @@ class Sequencer {
     ring_[next_take_ % capacity_] = nullptr;
     ++next_take_;
     return item;
+  }
+
+  // Any parked item, in no particular order, or null: for giving everything up, after which nothing may be parked.
+  Item* take_any() noexcept {
+    for (std::uint32_t i = 0; i < capacity_; ++i) {
+      if (ring_[i] != nullptr) return std::exchange(ring_[i], nullptr);
+    }
+    return nullptr;
   }
 
  private:

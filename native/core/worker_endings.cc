@@ -79,7 +79,7 @@ void Worker::close_socket(ClientContext& context, CloseMode mode) {
   context.socket = nullptr;
   if (context.write == nullptr) context.queue.clear(engine_.send_buffers());
   if (context.reads != nullptr) {
-    while (ReadOperation* parked = context.reads->sequencer.take()) free_read(parked);
+    while (ReadOperation* parked = context.reads->sequencer.take_any()) free_read(parked);
   }
   context.framer.reset();
   context.backlog.reset();

@@ -127,7 +127,11 @@ export class RawPeer {
   }
 
   static async connect(options: net.NetConnectOpts & { port?: number; path?: string }) {
-    const socket = net.connect({ host: '127.0.0.1', noDelay: true, ...options } as net.NetConnectOpts);
+    const socket = net.connect({
+      host: '127.0.0.1',
+      noDelay: true,
+      ...options,
+    } as net.NetConnectOpts);
     const peer = new RawPeer(socket);
     await once(socket, 'connect');
     return peer;

@@ -5,7 +5,8 @@ import { createRequire } from 'node:module';
 import { describe, expect, it } from 'vitest';
 
 const require = createRequire(import.meta.url);
-const { EventReader } = require('../../../dist/event-reader.js') as typeof import('../../../lib/event-reader.js');
+const { EventReader } =
+  require('../../../dist/event-reader.js') as typeof import('../../../lib/event-reader.js');
 const { SlabSupply } = require('../../../dist/slabs.js') as typeof import('../../../lib/slabs.js');
 const { Kind } = require('../../../dist/records.js') as typeof import('../../../lib/records.js');
 
@@ -25,7 +26,12 @@ class Writer {
 
   words(kind: number, slot: number, words: number[], texts: string[] = [], extra = 0): void {
     const head = Buffer.from(Uint32Array.from(words).buffer);
-    this.record(kind, slot, Buffer.concat([head, ...texts.map((text) => Buffer.from(text))]), extra);
+    this.record(
+      kind,
+      slot,
+      Buffer.concat([head, ...texts.map((text) => Buffer.from(text))]),
+      extra,
+    );
   }
 }
 
@@ -34,7 +40,8 @@ function setUp(throwOn?: (call: Call) => boolean) {
   const slabs = new SlabSupply((lane, index, slab) => lent.push([lane, index, slab]));
   const calls: Call[] = [];
   const sink = new Proxy({} as Record<string, (...args: unknown[]) => void>, {
-    get: (_target, name) =>
+    get:
+      (_target, name) =>
       (...args: unknown[]) => {
         const call: Call = [String(name), ...args];
         calls.push(call);

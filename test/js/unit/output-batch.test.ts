@@ -18,7 +18,7 @@ interface Sent {
 /** Reads a flushed batch as the engine does. */
 function decode(bytes: Buffer, used: number): Sent[] {
   const sent: Sent[] = [];
-  for (let at = 0; at < used; ) {
+  for (let at = 0; at < used;) {
     const length = bytes.readUInt32LE(at + 8);
     sent.push({
       slot: bytes.readUInt32LE(at),
@@ -77,18 +77,24 @@ describe('the output batch', () => {
     expect(all.every((one) => one.payload.every((byte) => byte === (one.slot & 255)))).toBe(true);
   });
 
-  it.each(['', 'short', 'exactly twenty-four chars', 'é', 'a€b', '😀 emoji', 'x'.repeat(5000), 'ü'.repeat(5000)])(
-    'writes text as UTF-8 (%#)',
-    (text) => {
-      const { batch, flushed } = setUp();
-      const length = batch.stage(text);
-      expect(length).toBe(Buffer.byteLength(text));
-      batch.adopt(5, 6, length, 0);
-      batch.append(7, 8, Buffer.from('behind'), 0);
-      batch.flush();
-      expect(flushed[0]!.map((one) => one.payload.toString())).toEqual([text, 'behind']);
-    },
-  );
+  it.each([
+    '',
+    'short',
+    'exactly twenty-four chars',
+    'é',
+    'a€b',
+    '😀 emoji',
+    'x'.repeat(5000),
+    'ü'.repeat(5000),
+  ])('writes text as UTF-8 (%#)', (text) => {
+    const { batch, flushed } = setUp();
+    const length = batch.stage(text);
+    expect(length).toBe(Buffer.byteLength(text));
+    batch.adopt(5, 6, length, 0);
+    batch.append(7, 8, Buffer.from('behind'), 0);
+    batch.flush();
+    expect(flushed[0]!.map((one) => one.payload.toString())).toEqual([text, 'behind']);
+  });
 
   it('forgets staged text that is not adopted', () => {
     const { batch, flushed } = setUp();

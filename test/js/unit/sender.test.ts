@@ -22,7 +22,7 @@ class CountingEngine {
 
   flushed(bytes: Buffer, used: number): void {
     this.calls.push('flush');
-    for (let at = 0; at < used; ) {
+    for (let at = 0; at < used;) {
       const length = bytes.readUInt32LE(at + 8);
       this.queuedBytes += length + ((bytes[at + 12]! & 1) === 0 ? this.headerBytes : 0);
       at += 16 + ((length + 3) & ~3);
@@ -211,7 +211,9 @@ describe('the sender', () => {
     sender.delivering = true;
     sender.finishSoon(context);
     sender.delivering = false;
-    await Promise.resolve().then(() => {}).then(() => context.send('reply'));
+    await Promise.resolve()
+      .then(() => {})
+      .then(() => context.send('reply'));
     await new Promise((resolve) => setImmediate(resolve));
     expect(engine.calls).toEqual(['flush', 'finish']);
     expect(engine.queuedBytes).toBe(9);

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -20,7 +21,17 @@ Case* first_case = nullptr;
 Case* last_case = nullptr;
 
 std::uint64_t run_seed = 0;
+bool run_seed_given = false;
 bool current_failed = false;
+
+// Plain memory, because a signal handler reads it.
+char current_context[256] = "";
+
+void on_fatal_signal(int signal) {
+  if (current_context[0] != '\0') std::fprintf(stderr, "      in %s\n", current_context);
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
 
 // A thread that ends the process when a case outlives its limit. A case that hangs cannot be stopped any other way.
 class Watchdog {
@@ -62,6 +73,7 @@ class Watchdog {
       } else {
         std::printf("FAIL  %s\n      still running after its limit of %d s\n", running_->sentence,
                     running_->limit_seconds);
+        if (current_context[0] != '\0') std::printf("      in %s\n", current_context);
         std::_Exit(1);
       }
     }
@@ -79,6 +91,7 @@ struct CommandLine {
   std::string filter;
   bool list = false;
   std::uint64_t seed = 0;
+  bool seed_given = false;
   bool valid = true;
 };
 
@@ -97,6 +110,7 @@ CommandLine parse(int argument_count, char** arguments) {
     } else if (name == "--seed" && value != nullptr) {
       char* end = nullptr;
       result.seed = std::strtoull(value, &end, 0);
+      result.seed_given = true;
       if (end == value || *end != '\0') result.valid = false;
       ++i;
     } else {
@@ -112,6 +126,7 @@ bool selected(const Case& test_case, const std::string& filter) {
 
 bool run_one(const Case& test_case, Watchdog& watchdog) {
   current_failed = false;
+  current_context[0] = '\0';
   const Clock::time_point start = Clock::now();
   watchdog.begin(test_case);
   try {
@@ -135,9 +150,16 @@ Case::Case(const char* case_sentence, void (*case_body)(), int seconds)
 
 std::uint64_t seed() noexcept { return run_seed; }
 
+bool seed_given() noexcept { return run_seed_given; }
+
+void context(const std::string& text) { std::snprintf(current_context, sizeof current_context, "%s", text.c_str()); }
+
+bool case_failed() noexcept { return current_failed; }
+
 void fail(const char* file, int line, const std::string& what) {
   current_failed = true;
   std::printf("      %s:%d: %s\n", file, line, what.c_str());
+  if (current_context[0] != '\0') std::printf("      in %s\n", current_context);
 }
 
 void end_case(const char* file, int line, const std::string& what) {
@@ -154,6 +176,8 @@ int run(int argument_count, char** arguments) {
     return 2;
   }
   run_seed = command_line.seed;
+  run_seed_given = command_line.seed_given;
+  std::signal(SIGABRT, on_fatal_signal);
   if (!command_line.list) std::printf("seed %llu\n", static_cast<unsigned long long>(run_seed));
   Watchdog watchdog;
   int passed = 0;

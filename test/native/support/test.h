@@ -31,6 +31,15 @@ int run(int argument_count, char** arguments);
 
 // For cases with a random part: from --seed, else a new one for every run, printed at its start.
 std::uint64_t seed() noexcept;
+// Whether --seed was given: a case that tries many seeds then tries that one alone.
+bool seed_given() noexcept;
+
+// What the case is doing now (for one of many seeds, say). Printed with a failure, and also when the case takes the
+// whole process down. Forgotten when the case ends.
+void context(const std::string& text);
+
+// Whether the running case has failed so far.
+bool case_failed() noexcept;
 
 void fail(const char* file, int line, const std::string& what);
 

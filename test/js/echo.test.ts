@@ -1,0 +1,201 @@
+// What every user relies on: each package arrives whole, once, in order, and unchanged, however the stream was
+// cut, and however the engine is stepped.
+
+import { createHash } from 'node:crypto';
+
+import type { ClientContext } from 'iocp';
+import { describe, expect, it } from 'vitest';
+
+import {
+  engine,
+  frame,
+  next,
+  packages,
+  pair,
+  pattern,
+  RawPeer,
+  seeded,
+  server,
+  WORKERS,
+} from './support.js';
+
+const SIZES = [0, 1, 2, 7, 8, 9, 100, 1023, 4096, 16_383, 16_384, 16_385, 65_536, 1_048_576];
+
+const digest = (bytes: Uint8Array): string => createHash('sha1').update(bytes).digest('hex');
+
+describe.each(WORKERS)('with ioWorkers %i', (ioWorkers) => {
+  it('echoes packages of every size from engine to engine', async () => {
+    const { server: echo, client, outgoing } = await pair({ ioWorkers });
+    echo.on('package', (context, payload) => context.send(payload));
+    const sent = SIZES.map((size, index) => pattern(size, index));
+    const answers = packages(client, sent.length);
+    for (const payload of sent) outgoing.send(payload);
+    const got = await answers;
+    expect(got.map((payload) => payload.length)).toEqual(SIZES);
+    expect(got.map(digest)).toEqual(sent.map(digest));
+  });
+
+  it('puts packages together from randomly cut segments', async () => {
+    const random = seeded(1234 + ioWorkers);
+    const { server: made, port } = await server({ ioWorkers });
+    const sent = Array.from({ length: 300 }, (_, index) => {
+      const size = random() < 0.1 ? random() * 100_000 : random() * 300;
+      return pattern(Math.floor(size), index);
+    });
+    const arrived = packages(made, sent.length);
+    const peer = await RawPeer.connect({ port });
+    const stream = Buffer.concat(sent.map(frame));
+    for (let at = 0; at < stream.length;) {
+      const length = 1 + Math.floor(random() ** 3 * 20_000);
+      await peer.write(stream.subarray(at, at + length));
+      at += length;
+    }
+    expect((await arrived).map(digest)).toEqual(sent.map(digest));
+  });
+
+  it('puts packages together from single bytes', async () => {
+    const { server: made, port } = await server({ ioWorkers });
+    const sent = ['', 'a', 'bc', 'hello world', ''];
+    const arrived = packages(made, sent.length);
+    const peer = await RawPeer.connect({ port });
+    for (const byte of Buffer.concat(sent.map(frame))) await peer.write(Uint8Array.of(byte));
+    expect((await arrived).map(String)).toEqual(sent);
+  });
+
+  it.each([1, 4, 16])('keeps the order exactly with pendingReads %i', async (pendingReads) => {
+    const { server: made, outgoing } = await pair({ ioWorkers, pendingReads });
+    const count = 20_000;
+    const arrived = packages(made, count);
+    const payload = Buffer.alloc(40);
+    for (let number = 0; number < count; number++) {
+      payload.writeUInt32LE(number);
+      outgoing.send(payload);
+    }
+    const numbers = (await arrived).map((one) => one.readUInt32LE());
+    expect(numbers).toEqual(Array.from({ length: count }, (_, number) => number));
+  });
+
+  it('keeps the order of small, large, raw and text sends, and answers their callbacks', async () => {
+    const { server: made, outgoing } = await pair({ ioWorkers });
+    const answered: number[] = [];
+    const arrived = packages(made, 40);
+    const done = new Promise<void>((resolve) => {
+      for (let number = 0; number < 40; number++) {
+        const body = `${number}:`.padEnd([3, 30, 20_000, 300][number % 4]!, 'é');
+        const callback = (error: Error | null): void => {
+          expect(error).toBeNull();
+          if (answered.push(number) === 40) resolve();
+        };
+        if (number % 5 === 4) outgoing.sendRaw(frame(body), callback);
+        else if (number % 5 === 3) {
+          outgoing.sendv([body.slice(0, 2), Buffer.from(body.slice(2))], callback);
+        } else outgoing.send(number % 2 ? Buffer.from(body) : body, callback);
+      }
+    });
+    const numbers = (await arrived).map((payload) => Number(payload.toString().split(':')[0]));
+    expect(numbers).toEqual(Array.from({ length: 40 }, (_, number) => number));
+    await done;
+    expect(answered).toEqual(numbers);
+  });
+
+  it('leaves payloads unchanged for as long as they are kept', async () => {
+    const { server: made, outgoing } = await pair({ ioWorkers });
+    const count = 5_000;
+    const kept: Buffer[] = [];
+    const digests: string[] = [];
+    const all = new Promise<void>((resolve) => {
+      made.on('package', (_context, payload) => {
+        kept.push(payload);
+        digests.push(digest(payload));
+        if (kept.length === count) resolve();
+      });
+    });
+    for (let number = 0; number < count; number++) outgoing.send(pattern(number % 700, number));
+    await all;
+    // More traffic and collections in between: memory of kept payloads must not be filled again.
+    const more = packages(made, count);
+    for (let number = 0; number < count; number++) outgoing.send(pattern(500, number + 7));
+    globalThis.gc?.();
+    await more;
+    globalThis.gc?.();
+    expect(kept.slice(0, count).map(digest)).toEqual(digests.slice(0, count));
+    expect(digest(kept[699]!)).toBe(digest(pattern(699, 699)));
+  });
+
+  it('serves many connections at the same time without mixing them up', async () => {
+    const { server: made, port } = await server({ ioWorkers });
+    made.on('package', (context, payload) => context.send(payload));
+    const client = engine<number>({ ioWorkers });
+    const peers = 40;
+    const rounds = 50;
+    const seen = new Array<number>(peers).fill(0);
+    const wrong: string[] = [];
+    const finished = new Promise<void>((resolve) => {
+      let done = 0;
+      client.on('package', (context, payload) => {
+        const expected = `${context.data}/${seen[context.data]!++}`;
+        if (payload.toString() !== expected) wrong.push(`${payload} instead of ${expected}`);
+        if (seen[context.data] === rounds && ++done === peers) resolve();
+      });
+    });
+    const contexts = await Promise.all(
+      Array.from({ length: peers }, (_, data) => client.connect({ port, data })),
+    );
+    for (let round = 0; round < rounds; round++) {
+      for (const context of contexts) context.send(`${context.data}/${round}`);
+    }
+    await finished;
+    expect(wrong).toEqual([]);
+    expect(made.connectionCount).toBe(peers);
+  });
+
+  it('lets the caller reuse an array as soon as send returns', async () => {
+    const { server: made, outgoing } = await pair({ ioWorkers });
+    const arrived = packages(made, 200);
+    const small = Buffer.alloc(50);
+    const large = Buffer.alloc(50_000);
+    for (let number = 0; number < 100; number++) {
+      outgoing.send(small.fill(number));
+      outgoing.send(large.fill(number + 100));
+    }
+    small.fill(255);
+    large.fill(255);
+    const wrong = (await arrived).filter((payload, index) => {
+      const value = (index >> 1) + (index % 2) * 100;
+      return !payload.every((byte) => byte === value);
+    });
+    expect(wrong.length).toBe(0);
+  });
+
+  it('answers a peer that half-closes right after its request', async () => {
+    const { server: made, port } = await server({ ioWorkers });
+    made.on('package', async (context: ClientContext, payload) => {
+      await Promise.resolve();
+      context.send(`re: ${payload}`);
+    });
+    const peer = await RawPeer.connect({ port });
+    peer.socket.end(frame('question'));
+    await peer.when(() => peer.closed);
+    expect(peer.received).toEqual(frame('re: question'));
+    expect(peer.error).toBeUndefined();
+  });
+
+  it('counts bytes and packages on both sides', async () => {
+    const { server: made, outgoing, incoming } = await pair({ ioWorkers });
+    const arrived = packages(made, 2);
+    outgoing.send('12345');
+    const written = new Promise((resolve) => outgoing.send('1', resolve));
+    await arrived;
+    await written;
+    expect(incoming.bytesReceived).toBe(14);
+    expect(incoming.packagesReceived).toBe(2);
+    expect(outgoing.bytesSent).toBe(14);
+    expect(outgoing.packagesSent).toBe(2);
+    expect(outgoing.queuedBytes).toBe(0);
+    const disconnected = next(made, 'disconnect');
+    outgoing.disconnect({ graceful: true });
+    await disconnected;
+    expect(incoming.bytesReceived).toBe(14);
+    expect(incoming.packagesReceived).toBe(2);
+  });
+});

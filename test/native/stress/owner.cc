@@ -1,0 +1,255 @@
+// The owner's loop, and the books it keeps.
+#include "stress/owner.h"
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "core/limits.h"
+#include "port/check.h"
+
+namespace stress {
+
+using iocp::ConstBytes;
+using iocp::RecordKind;
+
+namespace {
+
+template <std::size_t N>
+std::array<std::uint32_t, N> words_of(ConstBytes body) {
+  std::array<std::uint32_t, N> words;
+  IOCP_CHECK(body.size() >= sizeof words);
+  std::memcpy(words.data(), body.data(), sizeof words);
+  return words;
+}
+
+}  // namespace
+
+void Handler::ended(Owner& owner, Peer peer) { owner.engine().finish(peer.slot, peer.generation); }
+
+Owner::Owner(const iocp::EngineOptions& options, Handler& handler, Slabs slabs)
+    : handler_(handler),
+      slabs_(slabs),
+      engine_(options, {[](void* owner) {
+                          auto& self = *static_cast<Owner*>(owner);
+                          const std::lock_guard guard(self.mutex_);
+                          self.rung_ = true;
+                          self.changed_.notify_all();
+                        },
+                        this}) {
+  IOCP_CHECK(engine_.start() == iocp::Status::ok);
+  for (std::uint32_t lane = 0; lane < engine_.lane_count(); ++lane) {
+    for (std::size_t i = 0; i < slabs_.per_lane; ++i) supply(lane);
+  }
+  IOCP_CHECK(workers_.start(engine_));
+  thread_ = std::thread([this] { loop(); });
+}
+
+void Owner::run(std::function<void()> task) {
+  bool done = false;
+  post([&] {
+    task();
+    const std::lock_guard guard(mutex_);
+    done = true;
+    changed_.notify_all();
+  });
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return done; });
+}
+
+void Owner::post(std::function<void()> task) {
+  const std::lock_guard guard(mutex_);
+  tasks_.push_back(std::move(task));
+  changed_.notify_all();
+}
+
+void Owner::hold(bool held) {
+  const std::lock_guard guard(mutex_);
+  held_ = held;
+  changed_.notify_all();
+}
+
+void Owner::wait_until_closed() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return closed_; });
+}
+
+void Owner::stop() {
+  if (stopped_) return;
+  stopped_ = true;
+  {
+    const std::lock_guard guard(mutex_);
+    stopping_ = true;
+    changed_.notify_all();
+  }
+  thread_.join();
+  workers_.stop();
+  engine_.shut_down();
+}
+
+iocp::Address Owner::listen() {
+  iocp::ListenOptions options;
+  IOCP_CHECK(iocp::parse_ip("127.0.0.1", 0, &options.address));
+  iocp::Engine::Listening result;
+  run([&] { result = engine_.listen(options); });
+  IOCP_CHECK(result.status == iocp::Status::ok);
+  return result.bound;
+}
+
+void Owner::expect_nothing_left() {
+  static const char* const kMustBeZero[] = {"connections", "contexts.live", "sendBuffers.inUse", "readBuffers.inUse"};
+  std::vector<double> figures(iocp::Engine::stat_count());
+  engine_.stats(figures.data());
+  for (const char* name : kMustBeZero) {
+    std::size_t index = 0;
+    while (std::strcmp(iocp::Engine::stat_names()[index], name) != 0) ++index;
+    if (figures[index] != 0) complain(std::string(name) + " is " + std::to_string(figures[index]));
+  }
+}
+
+void Owner::send(Peer peer, ConstBytes payload, std::uint32_t flags) {
+  const iocp::OutputHeader header = {peer.slot, peer.generation, static_cast<std::uint32_t>(payload.size()), flags};
+  const std::size_t at = output_.size();
+  output_.resize(at + iocp::output_record_bytes(payload.size()));
+  std::memcpy(output_.data() + at, &header, sizeof header);
+  if (!payload.empty()) std::memcpy(output_.data() + at + sizeof header, payload.data(), payload.size());
+}
+
+void Owner::flush() {
+  if (output_.empty()) return;
+  engine_.submit_batch(output_);
+  output_.clear();
+}
+
+void Owner::complain(const std::string& what) {
+  // The first few say it; a broken promise tends to be broken thousands of times.
+  if (complaints_.size() < 2'000) complaints_ += what + "\n";
+}
+
+void Owner::loop() {
+  for (;;) {
+    std::vector<std::function<void()>> tasks;
+    bool may_take = false;
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] { return stopping_ || !tasks_.empty() || (rung_ && !held_); });
+      if (stopping_) return;
+      tasks.swap(tasks_);
+      may_take = rung_ && !held_;
+      if (may_take) rung_ = false;
+    }
+    for (const std::function<void()>& task : tasks) task();
+    flush();
+    if (may_take) take_everything();
+  }
+}
+
+void Owner::take_everything() {
+  do {
+    for (std::uint32_t lane = 0; lane < engine_.lane_count(); ++lane) {
+      engine_.take(lane, &batch_);
+      next_large_ = 0;
+      for (const iocp::Mailbox::Range& range : batch_.ranges) read(lane, range);
+      if (next_large_ != batch_.larges.size()) complain("large payloads without a record");
+      engine_.delivered(lane, batch_);
+    }
+    flush();
+    // What waited for a slab is there without a ring: the owner itself made the room.
+  } while (engine_.has_events());
+  if (!closed_seen_) return;
+  const std::lock_guard guard(mutex_);
+  closed_ = true;
+  changed_.notify_all();
+}
+
+void Owner::supply(std::uint32_t lane) {
+  const std::uint32_t index = next_index_++ % (iocp::kSlabIndexMax + 1);
+  IOCP_CHECK(!lent_.contains(index));
+  Slab& slab = lent_[index];
+  slab.memory.reset(new std::uint64_t[slabs_.bytes / sizeof(std::uint64_t)]);
+  engine_.supply(lane, index, reinterpret_cast<std::uint8_t*>(slab.memory.get()), slabs_.bytes);
+}
+
+void Owner::read(std::uint32_t lane, const iocp::Mailbox::Range& range) {
+  const auto found = lent_.find(range.slab_index);
+  if (found == lent_.end()) return complain("a range of a slab that is not lent");
+  Slab& slab = found->second;
+  if (range.begin != slab.read || range.end > slabs_.bytes) return complain("ranges that do not join");
+  const auto* const memory = reinterpret_cast<const std::uint8_t*>(slab.memory.get());
+  while (slab.read < range.end) {
+    iocp::RecordHeader header;
+    std::memcpy(&header, memory + slab.read, sizeof header);
+    const ConstBytes body(memory + slab.read + sizeof header, header.length);
+    slab.read += static_cast<std::uint32_t>(iocp::record_bytes(header.length));
+    dispatch(lane, header, body);
+  }
+  if (slab.read != range.end) complain("a record that leaves its range");
+  if (!range.retired) return;
+  lent_.erase(found);
+  supply(lane);
+}
+
+void Owner::dispatch(std::uint32_t lane, const iocp::RecordHeader& header, ConstBytes body) {
+  if (closed_seen_) complain("a record after `closed`");
+  const auto kind = static_cast<RecordKind>(header.kind);
+  const auto found = live_.find(header.slot);
+  const bool about_context = kind != RecordKind::connected && kind < RecordKind::refused;
+  if (about_context && (found == live_.end() || header.slot % engine_.lane_count() != lane)) {
+    return complain("a record of kind " + std::to_string(header.kind) + " about a context that is not live there");
+  }
+  const Peer peer = about_context ? Peer{header.slot, found->second} : Peer{};
+  switch (kind) {
+    case RecordKind::package:
+      return handler_.package(*this, peer, body);
+    case RecordKind::large:
+      return on_large(peer);
+    case RecordKind::connected:
+      return on_connected(header, body);
+    case RecordKind::ended:
+      return handler_.ended(*this, peer);
+    case RecordKind::drain:
+      return handler_.drain(*this, peer);
+    case RecordKind::written:
+      return handler_.written(*this, peer, header.extra);
+    case RecordKind::disconnected:
+      return on_disconnected(peer, body);
+    case RecordKind::refused:
+    case RecordKind::listener_failed:
+      return complain("a refused connection or a failed listener");
+    case RecordKind::connect_failed:
+      return handler_.connect_failed(*this, header.extra, static_cast<iocp::Status>(words_of<2>(body)[0]));
+    case RecordKind::closed: {
+      closed_seen_ = true;
+      if (!live_.empty()) complain("closed before every context had its disconnected record");
+      const auto words = words_of<2>(body);
+      return handler_.closed(*this, words[0], words[1]);
+    }
+  }
+  complain("a record of an unknown kind");
+}
+
+void Owner::on_connected(const iocp::RecordHeader& header, ConstBytes body) {
+  const auto words = words_of<8>(body);
+  const Peer peer = {header.slot, words[0]};
+  if (!live_.emplace(peer.slot, peer.generation).second) complain("connected twice");
+  std::uint32_t& last = generations_[peer.slot];
+  if (peer.generation <= last) complain("a generation that was there before");
+  last = peer.generation;
+  handler_.connected(*this, peer, words[1]);
+}
+
+void Owner::on_disconnected(Peer peer, ConstBytes body) {
+  live_.erase(peer.slot);
+  const auto words = words_of<12>(body);
+  handler_.disconnected(*this, peer, {static_cast<iocp::DisconnectedBy>(words[0]), static_cast<iocp::Status>(words[1])});
+}
+
+void Owner::on_large(Peer peer) {
+  if (next_large_ >= batch_.larges.size()) return complain("a large record without its payload");
+  const iocp::LargePayload& payload = batch_.larges[next_large_++];
+  handler_.package(*this, peer, ConstBytes(payload.payload, payload.length));
+  std::free(payload.memory);
+}
+
+}  // namespace stress

@@ -1,0 +1,402 @@
+// Records on their way to the owner: every one that was taken on arrives once and in order, packages are refused
+// when there is no room, control records never are, and the doorbell is asked for once.
+#include "core/mailbox.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "core/lane.h"
+#include "core/limits.h"
+#include "support/test.h"
+#include "unit/random.h"
+
+using iocp::ClientContext;
+using iocp::ConstBytes;
+using iocp::kInlinePayloadMax;
+using iocp::kSlabBytesMin;
+using iocp::LargePayload;
+using iocp::Mailbox;
+using iocp::RecordHeader;
+using iocp::RecordKind;
+using unit::Bytes;
+using unit::bytes_of;
+using unit::Random;
+
+namespace {
+
+struct Record {
+  RecordKind kind = RecordKind::package;
+  std::uint32_t slot = 0;
+  std::uint32_t extra = 0;
+  Bytes body;
+
+  friend bool operator==(const Record&, const Record&) = default;
+};
+
+// A mailbox and its owner, who reads ranges and checks that they tell a consistent story.
+class Fixture {
+ public:
+  Mailbox box;
+  Mailbox::Batch batch;
+  std::vector<Record> records;  // everything taken so far; a large one's body is its payload
+  std::size_t retired = 0;
+
+  void supply(std::size_t bytes = kSlabBytesMin) {
+    auto memory = std::make_unique<std::uint64_t[]>(bytes / sizeof(std::uint64_t));
+    auto* start = reinterpret_cast<std::uint8_t*>(memory.get());
+    const std::uint32_t index = next_index_++;
+    slabs_[index] = {std::move(memory), bytes, 0};
+    box.supply(index, start, bytes);
+  }
+
+  std::size_t slabs_lent() const { return slabs_.size(); }
+
+  bool package(std::uint32_t slot, ConstBytes payload) {
+    Mailbox::Writer writer(box);
+    return writer.package(slot, payload);
+  }
+
+  bool large(std::uint32_t slot, std::size_t length, std::uint8_t fill) {
+    LargePayload payload;
+    payload.memory = static_cast<std::uint8_t*>(std::malloc(length + 4));
+    payload.payload = payload.memory + 4;
+    payload.length = length;
+    std::memset(payload.memory, fill, length + 4);
+    Mailbox::Writer writer(box);
+    if (writer.large(slot, payload)) return true;
+    std::free(payload.memory);
+    return false;
+  }
+
+  // Takes everything; returns how many records came.
+  std::size_t take() {
+    const std::size_t before = records.size();
+    box.take(&batch);
+    std::size_t next_large = 0;
+    for (const Mailbox::Range& range : batch.ranges) read(range, &next_large);
+    CHECK_EQ(next_large, batch.larges.size());
+    for (const LargePayload& payload : batch.larges) std::free(payload.memory);
+    return records.size() - before;
+  }
+
+ private:
+  struct Slab {
+    std::unique_ptr<std::uint64_t[]> memory;
+    std::size_t bytes = 0;
+    std::size_t read = 0;
+  };
+
+  void read(const Mailbox::Range& range, std::size_t* next_large) {
+    const auto found = slabs_.find(range.slab_index);
+    REQUIRE(found != slabs_.end());
+    Slab& slab = found->second;
+    REQUIRE(range.begin == slab.read);
+    REQUIRE(range.end >= range.begin && range.end <= slab.bytes);
+    const auto* start = reinterpret_cast<const std::uint8_t*>(slab.memory.get());
+    while (slab.read < range.end) {
+      REQUIRE(slab.read % iocp::kRecordAlignment == 0);
+      RecordHeader header;
+      std::memcpy(&header, start + slab.read, sizeof header);
+      REQUIRE(slab.read + iocp::record_bytes(header.length) <= range.end);
+      Record record{static_cast<RecordKind>(header.kind), header.slot, header.extra, {}};
+      ConstBytes body(start + slab.read + sizeof header, header.length);
+      if (record.kind == RecordKind::large) {
+        REQUIRE(*next_large < batch.larges.size());
+        const LargePayload& payload = batch.larges[(*next_large)++];
+        body = ConstBytes(payload.payload, payload.length);
+      }
+      record.body = unit::copy_of(body);
+      records.push_back(std::move(record));
+      slab.read += iocp::record_bytes(header.length);
+    }
+    if (!range.retired) return;
+    ++retired;
+    slabs_.erase(found);
+  }
+
+  std::map<std::uint32_t, Slab> slabs_;
+  std::uint32_t next_index_ = 0;
+};
+
+const Bytes kHalfSlab(kInlinePayloadMax - sizeof(RecordHeader), 'x');
+
+void fill(Fixture* fixture) {
+  while (fixture->package(1, kHalfSlab)) continue;
+}
+
+}  // namespace
+
+TEST("mailbox: a package arrives as it was written") {
+  Fixture fixture;
+  fixture.supply();
+  CHECK(!fixture.box.has_events());
+  CHECK(fixture.package(7, bytes_of("hello")));
+  CHECK(fixture.package(8, {}));
+  CHECK(fixture.box.has_events());
+  CHECK_EQ(fixture.take(), 2U);
+  CHECK(fixture.records[0] == Record({RecordKind::package, 7, 0, bytes_of("hello")}));
+  CHECK(fixture.records[1] == Record({RecordKind::package, 8, 0, {}}));
+  CHECK(!fixture.box.has_events());
+  CHECK_EQ(fixture.take(), 0U);
+  CHECK(fixture.batch.empty());
+}
+
+TEST("mailbox: a control record joins its parts") {
+  Fixture fixture;
+  fixture.supply();
+  fixture.box.control(RecordKind::written, 3, 99, {bytes_of("ab"), {}, bytes_of("cde")});
+  CHECK_EQ(fixture.take(), 1U);
+  CHECK(fixture.records[0] == Record({RecordKind::written, 3, 99, bytes_of("abcde")}));
+}
+
+TEST("mailbox: a second take hands out only what came since the first, from the same slab") {
+  Fixture fixture;
+  fixture.supply();
+  CHECK(fixture.package(1, bytes_of("first")));
+  fixture.take();
+  CHECK(fixture.package(1, bytes_of("second")));
+  CHECK_EQ(fixture.take(), 1U);
+  CHECK(fixture.records[1].body == bytes_of("second"));
+  REQUIRE(fixture.batch.ranges.size() == 1);
+  CHECK(fixture.batch.ranges[0].begin > 0);
+  CHECK(!fixture.batch.ranges[0].retired);
+}
+
+TEST("mailbox: without a slab a package is refused and nothing changes") {
+  Fixture fixture;
+  CHECK(!fixture.package(1, bytes_of("x")));
+  CHECK(!fixture.large(1, kInlinePayloadMax + 1, 'x'));
+  CHECK(!fixture.box.has_events());
+  CHECK(!fixture.box.wants_ring());
+}
+
+TEST("mailbox: a full slab is retired once, also when nothing replaces it") {
+  Fixture fixture;
+  fixture.supply();
+  fill(&fixture);
+  CHECK_EQ(fixture.take(), 2U);
+  CHECK_EQ(fixture.retired, 1U);
+  CHECK_EQ(fixture.slabs_lent(), 0U);
+  CHECK_EQ(fixture.take(), 0U);
+  CHECK(fixture.batch.empty());
+}
+
+TEST("mailbox: a slab that had been read to its end is retired too, and its owner is told") {
+  Fixture fixture;
+  fixture.supply();
+  CHECK(fixture.package(1, kHalfSlab));
+  CHECK(fixture.package(1, bytes_of("x")));
+  fixture.take();
+  CHECK(!fixture.package(1, kHalfSlab));
+  CHECK(fixture.box.has_events());
+  CHECK(fixture.box.wants_ring());
+  CHECK_EQ(fixture.take(), 0U);
+  REQUIRE(fixture.batch.ranges.size() == 1);
+  CHECK_EQ(fixture.batch.ranges[0].begin, fixture.batch.ranges[0].end);
+  CHECK_EQ(fixture.retired, 1U);
+}
+
+TEST("mailbox: records go on in the next slab, in order") {
+  Fixture fixture;
+  for (int i = 0; i < 3; ++i) fixture.supply();
+  fill(&fixture);
+  CHECK_EQ(fixture.take(), 6U);
+  CHECK_EQ(fixture.retired, 3U);
+  fixture.supply();
+  CHECK(fixture.package(2, bytes_of("after")));
+  CHECK_EQ(fixture.take(), 1U);
+  CHECK(fixture.records.back().body == bytes_of("after"));
+}
+
+TEST("mailbox: control records without room wait, keep their order, and let no package pass") {
+  Fixture fixture;
+  fixture.supply();
+  fill(&fixture);
+  fixture.take();
+  CHECK(!fixture.box.congested());
+  for (std::uint32_t i = 0; i < 10; ++i) fixture.box.control(RecordKind::drain, i, i, {});
+  CHECK(fixture.box.congested());
+  CHECK(fixture.box.has_events());
+  CHECK(fixture.box.wants_ring());
+  CHECK(!fixture.package(1, bytes_of("x")));
+  CHECK(!fixture.large(1, kInlinePayloadMax + 1, 'x'));
+  CHECK_EQ(fixture.take(), 0U);
+  fixture.supply();
+  CHECK(!fixture.box.congested());
+  CHECK(fixture.box.has_events());
+  CHECK(fixture.package(1, bytes_of("x")));
+  CHECK_EQ(fixture.take(), 11U);
+  const std::size_t first = fixture.records.size() - 11;
+  for (std::uint32_t i = 0; i < 10; ++i) CHECK_EQ(fixture.records[first + i].slot, i);
+  CHECK(fixture.records.back().kind == RecordKind::package);
+}
+
+TEST("mailbox: no package passes a control record that waits, though the package would fit") {
+  Fixture fixture;
+  fixture.supply();
+  fill(&fixture);
+  const Bytes long_text(kInlinePayloadMax, 't');
+  for (int i = 0; i < 3; ++i) fixture.box.control(RecordKind::refused, 0, 0, {long_text});
+  fixture.take();
+  // One slab holds one of the three: the rest go on waiting.
+  fixture.supply();
+  CHECK(fixture.box.congested());
+  CHECK(!fixture.package(1, bytes_of("x")));
+  CHECK_EQ(fixture.take(), 1U);
+  fixture.supply();
+  fixture.supply();
+  CHECK(!fixture.box.congested());
+  CHECK(fixture.package(1, bytes_of("x")));
+  CHECK_EQ(fixture.take(), 3U);
+}
+
+TEST("mailbox: the contexts of connected and disconnected records come with the records, not before") {
+  iocp::Lane lane(0);
+  ClientContext early(lane, 0, 1);
+  ClientContext late(lane, 1, 1);
+  Fixture fixture;
+  fixture.supply();
+  fixture.box.control(RecordKind::connected, 0, 0, {bytes_of("c")}, &early);
+  fixture.take();
+  CHECK(fixture.batch.connected == std::vector<ClientContext*>({&early}));
+  CHECK(fixture.batch.disconnected.empty());
+  fill(&fixture);
+  fixture.box.control(RecordKind::connected, 1, 0, {kHalfSlab}, &late);
+  fixture.box.control(RecordKind::disconnected, 0, 0, {bytes_of("d")}, &early);
+  fixture.take();
+  CHECK(fixture.batch.connected.empty());
+  CHECK(fixture.batch.disconnected.empty());
+  fixture.supply();
+  fixture.take();
+  CHECK(fixture.batch.connected == std::vector<ClientContext*>({&late}));
+  CHECK(fixture.batch.disconnected == std::vector<ClientContext*>({&early}));
+}
+
+TEST("mailbox: large payloads are handed over, not copied") {
+  Fixture fixture;
+  fixture.supply();
+  LargePayload payload;
+  payload.memory = static_cast<std::uint8_t*>(std::malloc(100'000));
+  payload.payload = payload.memory + 4;
+  payload.length = 99'996;
+  std::memset(payload.memory, 'L', 100'000);
+  {
+    Mailbox::Writer writer(fixture.box);
+    CHECK(writer.large(5, payload));
+  }
+  CHECK_EQ(fixture.take(), 1U);
+  REQUIRE(fixture.batch.larges.size() == 1);
+  CHECK(fixture.batch.larges[0].memory == payload.memory);
+  CHECK_EQ(fixture.records[0].slot, 5U);
+  CHECK(fixture.records[0].body == Bytes(99'996, 'L'));
+}
+
+TEST("mailbox: large payloads that wait are bounded in bytes, and taking them makes room") {
+  Fixture fixture;
+  fixture.supply();
+  constexpr std::size_t kQuarter = iocp::kLargeWaitingBytesMax / 4;
+  for (int i = 0; i < 4; ++i) CHECK(fixture.large(1, kQuarter, 'x'));
+  CHECK(!fixture.large(1, kInlinePayloadMax + 1, 'x'));
+  CHECK(fixture.package(1, bytes_of("small ones go on")));
+  fixture.take();
+  CHECK(fixture.large(1, kInlinePayloadMax + 1, 'x'));
+  fixture.take();
+}
+
+TEST("mailbox: payloads nobody took are freed with the mailbox") {
+  Fixture fixture;
+  fixture.supply();
+  CHECK(fixture.large(1, 100'000, 'x'));
+}
+
+TEST("mailbox: the doorbell is asked for once per change from idle to busy") {
+  Fixture fixture;
+  fixture.supply();
+  CHECK(!fixture.box.wants_ring());
+  CHECK(fixture.package(1, bytes_of("a")));
+  CHECK(fixture.box.wants_ring());
+  CHECK(!fixture.box.wants_ring());
+  CHECK(fixture.package(1, bytes_of("b")));
+  CHECK(!fixture.box.wants_ring());
+  fixture.take();
+  CHECK(!fixture.box.wants_ring());
+  CHECK(fixture.package(1, bytes_of("c")));
+  CHECK(fixture.box.wants_ring());
+}
+
+TEST("mailbox: a poke brings the owner although there is no record") {
+  Fixture fixture;
+  fixture.supply();
+  fixture.box.poke();
+  CHECK(fixture.box.has_events());
+  CHECK(fixture.box.wants_ring());
+  CHECK_EQ(fixture.take(), 0U);
+  CHECK(!fixture.box.has_events());
+}
+
+TEST("mailbox: once everything is discarded records are swallowed, and contexts still come home") {
+  iocp::Lane lane(0);
+  ClientContext waiting(lane, 0, 1);
+  ClientContext later(lane, 1, 1);
+  Fixture fixture;
+  fixture.supply();
+  fill(&fixture);
+  fixture.box.control(RecordKind::disconnected, 0, 0, {kHalfSlab}, &waiting);
+  CHECK(fixture.box.congested());
+  fixture.box.discard_everything();
+  CHECK(!fixture.box.congested());
+  CHECK(fixture.package(1, bytes_of("x")));
+  CHECK(fixture.large(1, kInlinePayloadMax + 1, 'x'));
+  fixture.box.control(RecordKind::ended, 1, 0, {});
+  fixture.box.control(RecordKind::disconnected, 1, 0, {}, &later);
+  fixture.take();
+  CHECK(fixture.records.empty());
+  CHECK(fixture.batch.disconnected == std::vector<ClientContext*>({&waiting, &later}));
+}
+
+TEST("mailbox: whatever the mixture, every record that was taken on arrives once and in order") {
+  Random random;
+  int refused = 0;
+  for (int turn = 0; turn < 30; ++turn) {
+    Fixture fixture;
+    std::vector<Record> expected;
+    for (std::uint32_t step = 0; step < 1'000; ++step) {
+      const auto size = static_cast<std::size_t>(random.below(random.chance(10) ? kInlinePayloadMax + 1 : 600));
+      const std::uint64_t choice = random.below(20);
+      if (choice < 8) {
+        const Bytes payload = random.bytes(size);
+        if (fixture.package(step, payload)) {
+          expected.push_back({RecordKind::package, step, 0, payload});
+        } else {
+          ++refused;
+        }
+      } else if (choice < 12) {
+        const Bytes body = random.bytes(size / 4);
+        fixture.box.control(RecordKind::refused, step, step, {body});
+        expected.push_back({RecordKind::refused, step, step, body});
+      } else if (choice < 14) {
+        const auto fill_byte = static_cast<std::uint8_t>(step);
+        const std::size_t length = kInlinePayloadMax + 1 + size;
+        if (fixture.large(step, length, fill_byte)) {
+          expected.push_back({RecordKind::large, step, 0, Bytes(length, fill_byte)});
+        }
+      } else if (choice < 17) {
+        fixture.take();
+      } else if (choice == 17 && fixture.slabs_lent() < 4) {
+        fixture.supply(kSlabBytesMin + 8 * static_cast<std::size_t>(random.below(4'000)));
+      }
+    }
+    while (fixture.box.congested()) {
+      fixture.supply();
+      fixture.take();
+    }
+    fixture.take();
+    REQUIRE(fixture.records.size() == expected.size());
+    REQUIRE(fixture.records == expected);
+  }
+  CHECK(refused > 0);
+}
