@@ -16,7 +16,10 @@ set_target_properties(iocp PROPERTIES
   BUILD_WITH_INSTALL_NAME_DIR ON INSTALL_NAME_DIR "@rpath"
   INTERPROCEDURAL_OPTIMIZATION_RELEASE ${IOCP_LINK_TIME_OPTIMIZATION})
 target_include_directories(iocp SYSTEM PRIVATE ${CMAKE_JS_INC})
-target_compile_definitions(iocp PRIVATE NAPI_VERSION=8 NAPI_DISABLE_CPP_EXCEPTIONS BUILDING_NODE_EXTENSION)
+# A worker_thread that is being terminated refuses every call, throwing included; node-addon-api would abort the
+# process over that unless told otherwise.
+target_compile_definitions(iocp PRIVATE NAPI_VERSION=8 NAPI_DISABLE_CPP_EXCEPTIONS
+  NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS BUILDING_NODE_EXTENSION)
 target_link_libraries(iocp PRIVATE iocp_core iocp_port_${IOCP_BACKEND} iocp_settings)
 if(NOT MSVC)
   target_compile_options(iocp PRIVATE -fno-exceptions)

@@ -95,7 +95,7 @@ void EngineWrap::on_host_ready() {
     worker.step(monotonic_ms());
     stepping_ = false;
     pump_->pump(Env());
-    if (destroy_after_pump_ || (!full && !worker.has_work())) break;
+    if (destroy_after_pump_ || pump_->wants_turn() || (!full && !worker.has_work())) break;
   }
   plan_next_turn();
 }
@@ -113,13 +113,14 @@ void EngineWrap::plan_next_turn() {
     take_down();
     return;
   }
+  if (pump_->gave_up()) return;  // JavaScript cannot run any more; the environment's end will take all this down
   if (io_threads_ > 0) {
     // The pump's rounds were over before the events were.
     if (engine_->has_events()) ring(this);
     return;
   }
   Worker& worker = engine_->worker(0);
-  host_loop_.set_timer(engine_->has_events() ? 0 : worker.sleep_limit_ms(monotonic_ms()));
+  host_loop_.plan(engine_->has_events() ? 0 : worker.sleep_limit_ms(monotonic_ms()));
 }
 
 void EngineWrap::take_down() {
@@ -145,6 +146,7 @@ void EngineWrap::release_environment() {
   cleanup_hook_ = nullptr;
   if (!environment_exits_) {
     const Napi::HandleScope scope(Env());
+    pump_->release(Env());
     Unref();
   }
   static_cast<void>(napi_remove_async_cleanup_hook(hook));

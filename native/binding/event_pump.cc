@@ -13,17 +13,24 @@ namespace {
 constexpr std::size_t kRowWords = 4;
 // After so many rounds the event loop gets its turn even if events keep coming.
 constexpr int kRoundsMax = 8;
+// … and after so many bytes of large payloads: their memory can only be given back between turns.
+constexpr std::size_t kLargeBytesPerTurn = 4 * 1024 * 1024;
 
 }  // namespace
 
 EventPump::EventPump(Engine& engine, const Napi::Function& deliver, const Napi::Int32Array& ranges)
     : engine_(engine),
-      deliver_(Napi::Persistent(deliver)),
       ranges_(Napi::Persistent(ranges)),
       rows_(const_cast<Napi::Int32Array&>(ranges).Data()),
       rows_max_(ranges.ElementLength() / kRowWords),
       async_context_(deliver.Env(), "IOCP") {
   IOCP_CHECK(rows_max_ >= 1);
+  IOCP_CHECK(napi_create_reference(deliver.Env(), deliver, 1, &deliver_) == napi_ok);
+}
+
+void EventPump::release(napi_env env) {
+  if (deliver_ != nullptr) napi_delete_reference(env, deliver_);
+  deliver_ = nullptr;
 }
 
 void EventPump::supply(std::uint32_t lane, std::uint32_t index, const Napi::Uint8Array& slab) {
@@ -32,10 +39,11 @@ void EventPump::supply(std::uint32_t lane, std::uint32_t index, const Napi::Uint
   engine_.supply(lane, index, const_cast<Napi::Uint8Array&>(slab).Data(), slab.ByteLength());
 }
 
-void EventPump::pump(Napi::Env env) {
+void EventPump::pump(napi_env env) {
   if (pumping_ || gave_up_) return;
   pumping_ = true;
-  for (int round = 0; round < kRoundsMax && engine_.has_events() && !gave_up_; ++round) {
+  delivered_large_bytes_ = 0;
+  for (int round = 0; round < kRoundsMax && engine_.has_events() && !gave_up_ && !wants_turn(); ++round) {
     for (std::uint32_t lane = 0; lane < engine_.lane_count() && !gave_up_; ++lane) {
       engine_.take(lane, &batch_);
       // A retired slab's index is free from now on: JavaScript replaces it before it reads these very rows.
@@ -51,7 +59,7 @@ void EventPump::pump(Napi::Env env) {
   pumping_ = false;
 }
 
-void EventPump::deliver_batch(Napi::Env env, std::size_t first, std::size_t count) {
+void EventPump::deliver_batch(napi_env env, std::size_t first, std::size_t count) {
   const Napi::HandleScope scope(env);
   std::size_t records_max = 1;
   for (std::size_t i = 0; i < count; ++i) {
@@ -63,24 +71,35 @@ void EventPump::deliver_batch(Napi::Env env, std::size_t first, std::size_t coun
     row[3] = range.retired ? 1 : 0;
     records_max += (range.end - range.begin) / sizeof(RecordHeader);
   }
-  const Napi::Value larges = first == 0 ? take_larges(env) : env.Undefined();
+  napi_value larges = nullptr;
+  if (!take_larges(env, &larges)) {
+    gave_up_ = true;
+    return;
+  }
   bool threw = call_deliver(env, static_cast<std::uint32_t>(count), larges);
   // JavaScript moved its cursor past the record whose listener threw: each repetition gets further. A record may
   // throw more than once (a connected record has two listeners), so twice the records bound it.
   for (std::size_t i = 0; threw && !gave_up_ && i < 2 * records_max; ++i) {
-    threw = call_deliver(env, 0, env.Undefined());
+    threw = call_deliver(env, 0, nullptr);
   }
 }
 
-bool EventPump::call_deliver(Napi::Env env, std::uint32_t count, const Napi::Value& larges) {
+bool EventPump::call_deliver(napi_env env, std::uint32_t count, napi_value larges) {
   const Napi::HandleScope scope(env);
-  const napi_value arguments[] = {Napi::Number::New(env, count), larges};
+  napi_value arguments[2] = {nullptr, larges};
   napi_value receiver = nullptr;
-  napi_get_global(env, &receiver);
+  napi_value deliver = nullptr;
   napi_value result = nullptr;
-  const napi_status status =
-      napi_make_callback(env, async_context_, receiver, deliver_.Value(), 2, arguments, &result);
-  if (status == napi_ok) return false;
+  // Plain calls, each looked at: an environment that is ending refuses any of them, at any moment.
+  const bool ready = napi_create_uint32(env, count, &arguments[0]) == napi_ok &&
+                     (larges != nullptr || napi_get_undefined(env, &arguments[1]) == napi_ok) &&
+                     napi_get_global(env, &receiver) == napi_ok &&
+                     napi_get_reference_value(env, deliver_, &deliver) == napi_ok && deliver != nullptr;
+  if (!ready) {
+    gave_up_ = true;
+    return false;
+  }
+  if (napi_make_callback(env, async_context_, receiver, deliver, 2, arguments, &result) == napi_ok) return false;
   bool pending = false;
   napi_value exception = nullptr;
   if (napi_is_exception_pending(env, &pending) != napi_ok || !pending ||
@@ -92,28 +111,31 @@ bool EventPump::call_deliver(Napi::Env env, std::uint32_t count, const Napi::Val
   return true;
 }
 
-Napi::Value EventPump::take_larges(Napi::Env env) {
-  if (batch_.larges.empty()) return env.Undefined();
-  Napi::Array array = Napi::Array::New(env, batch_.larges.size());
+bool EventPump::take_larges(napi_env env, napi_value* array) {
+  if (batch_.larges.empty()) return true;
+  bool good = napi_create_array_with_length(env, batch_.larges.size(), array) == napi_ok;
   for (std::uint32_t i = 0; i < batch_.larges.size(); ++i) {
-    const LargePayload& large = batch_.larges[i];
     napi_value buffer = nullptr;
-    const auto finalize = [](napi_env, void*, void* memory) { std::free(memory); };
-    const napi_status status =
-        napi_create_external_buffer(env, large.length, large.payload, finalize, large.memory, &buffer);
-    if (status != napi_ok) {
-      // Hosts with a memory cage (Electron) admit no external memory: the payload is copied.
-      void* copy = nullptr;
-      if (napi_create_buffer_copy(env, large.length, large.payload, &copy, &buffer) != napi_ok) {
-        napi_get_undefined(env, &buffer);
-      }
-      std::free(large.memory);
-    }
-    array.Set(i, Napi::Value(env, buffer));
+    delivered_large_bytes_ += batch_.larges[i].length;
+    good = make_buffer(env, batch_.larges[i], &buffer) && good && napi_set_element(env, *array, i, buffer) == napi_ok;
   }
   batch_.larges.clear();
-  return array;
+  return good;
 }
+
+bool EventPump::make_buffer(napi_env env, const LargePayload& large, napi_value* buffer) {
+  const auto finalize = [](napi_env, void*, void* memory) { std::free(memory); };
+  if (napi_create_external_buffer(env, large.length, large.payload, finalize, large.memory, buffer) == napi_ok) {
+    return true;
+  }
+  // Hosts with a memory cage (Electron) admit no external memory: the payload is copied.
+  void* copy = nullptr;
+  const bool copied = napi_create_buffer_copy(env, large.length, large.payload, &copy, buffer) == napi_ok;
+  std::free(large.memory);
+  return copied;
+}
+
+bool EventPump::wants_turn() const noexcept { return delivered_large_bytes_ >= kLargeBytesPerTurn; }
 
 void EventPump::give_up() {
   gave_up_ = true;

@@ -21,24 +21,33 @@ class EventPump {
   void supply(std::uint32_t lane, std::uint32_t index, const Napi::Uint8Array& slab);
   // Delivers until nothing waits, or a bounded number of rounds is over. An exception of a listener becomes an
   // uncaughtException, and delivery goes on.
-  void pump(Napi::Env env);
+  void pump(napi_env env);
   // Takes and discards without calling JavaScript; for an environment that is going away.
   void give_up();
+  // Lets go of JavaScript's function; the pump is of no use afterwards.
+  void release(napi_env env);
   bool pumping() const noexcept { return pumping_; }
+  bool gave_up() const noexcept { return gave_up_; }
+  // True when the event loop should have its turn before more is read.
+  bool wants_turn() const noexcept;
 
  private:
-  void deliver_batch(Napi::Env env, std::size_t first, std::size_t count);
-  Napi::Value take_larges(Napi::Env env);
-  bool call_deliver(Napi::Env env, std::uint32_t count, const Napi::Value& larges);
+  void deliver_batch(napi_env env, std::size_t first, std::size_t count);
+  // False when JavaScript cannot run any more.
+  bool take_larges(napi_env env, napi_value* array);
+  static bool make_buffer(napi_env env, const LargePayload& large, napi_value* buffer);
+  // True when a listener threw.
+  bool call_deliver(napi_env env, std::uint32_t count, napi_value larges);
 
   Engine& engine_;
-  Napi::FunctionReference deliver_;
+  napi_ref deliver_ = nullptr;
   Napi::Reference<Napi::Int32Array> ranges_;
   std::int32_t* rows_;
   std::size_t rows_max_;
   Napi::AsyncContext async_context_;
   std::array<Napi::Reference<Napi::Uint8Array>, kSlabIndexMax + 1> slabs_;
   Mailbox::Batch batch_;
+  std::size_t delivered_large_bytes_ = 0;
   bool pumping_ = false;
   bool gave_up_ = false;
 };

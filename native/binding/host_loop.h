@@ -1,4 +1,4 @@
-// The JavaScript thread's own event loop, as far as the engine needs it: watch one descriptor, one timer. Through it
+// The JavaScript thread's own event loop, as far as the engine needs it: watch one descriptor, and plan one turn. Through it
 // the engine is stepped on the JavaScript thread, which spares a hand-over between threads for every package.
 //
 // The loop's functions are looked up at run time, because not every host has them (then available() is false and
@@ -26,11 +26,12 @@ class HostLoop {
   // Calls `on_ready` on the loop's thread whenever `descriptor` is readable or the timer fired. False when the
   // loop refuses. Keeps the loop alive until unref().
   bool open(napi_env env, int descriptor, Callback on_ready, void* context);
-  // Milliseconds from now, 0 = in the next turn of the loop, -1 = none. The timer alone keeps no loop alive.
-  void set_timer(std::int32_t delay_ms);
+  // Calls `on_ready` that many milliseconds from now, 0 = in the next turn of the loop, -1 = not for the sake of time.
+  // Replaces the plan before. A plan alone keeps no loop alive.
+  void plan(std::int32_t delay_ms);
   void ref();
   void unref();
-  // Both handles end; `on_closed` is called, on the loop's thread, when the loop has let go of them. The descriptor
+  // Everything ends; `on_closed` is called, on the loop's thread, when the loop has let go of them. The descriptor
   // may be closed as soon as this returns.
   void close(Callback on_closed, void* context);
   bool is_open() const noexcept { return handles_ != nullptr; }

@@ -11,6 +11,7 @@ namespace iocp {
 namespace {
 
 using UvHandle = void;
+constexpr int kUvIdle = 6;    // uv_handle_type: UV_IDLE
 constexpr int kUvPoll = 8;    // uv_handle_type: UV_POLL
 constexpr int kUvTimer = 13;  // uv_handle_type: UV_TIMER
 constexpr int kUvReadable = 1;
@@ -21,6 +22,9 @@ struct Uv {
   void (*handle_set_data)(UvHandle*, void*) = nullptr;
   int (*poll_init)(void* loop, UvHandle*, int descriptor) = nullptr;
   int (*poll_start)(UvHandle*, int events, void (*)(UvHandle*, int status, int events)) = nullptr;
+  int (*idle_init)(void* loop, UvHandle*) = nullptr;
+  int (*idle_start)(UvHandle*, void (*)(UvHandle*)) = nullptr;
+  int (*idle_stop)(UvHandle*) = nullptr;
   int (*timer_init)(void* loop, UvHandle*) = nullptr;
   int (*timer_start)(UvHandle*, void (*)(UvHandle*), std::uint64_t timeout, std::uint64_t repeat) = nullptr;
   int (*timer_stop)(UvHandle*) = nullptr;
@@ -35,6 +39,9 @@ struct Uv {
     look_up("uv_handle_set_data", &handle_set_data);
     look_up("uv_poll_init", &poll_init);
     look_up("uv_poll_start", &poll_start);
+    look_up("uv_idle_init", &idle_init);
+    look_up("uv_idle_start", &idle_start);
+    look_up("uv_idle_stop", &idle_stop);
     look_up("uv_timer_init", &timer_init);
     look_up("uv_timer_start", &timer_start);
     look_up("uv_timer_stop", &timer_stop);
@@ -59,7 +66,9 @@ const Uv& uv() {
 
 struct HostLoop::Handles {
   UvHandle* poll = nullptr;
+  UvHandle* idle = nullptr;
   UvHandle* timer = nullptr;
+  bool idle_running = false;
   bool timer_running = false;
   int open = 0;
   Callback on_ready = nullptr;
@@ -67,14 +76,18 @@ struct HostLoop::Handles {
   Callback on_closed = nullptr;
   void* closed_context = nullptr;
 
+  ~Handles() {
+    std::free(poll);
+    std::free(idle);
+    std::free(timer);
+  }
+
   static Handles* of(UvHandle* handle) { return static_cast<Handles*>(uv().handle_get_data(handle)); }
 
   void on_handle_closed() {
     if (--open > 0) return;
     const Callback callback = on_closed;
     void* context = closed_context;
-    std::free(poll);
-    std::free(timer);
     delete this;
     if (callback != nullptr) callback(context);
   }
@@ -92,19 +105,23 @@ bool HostLoop::open(napi_env env, int descriptor, Callback on_ready, void* conte
   auto* handles = new (std::nothrow) Handles;
   if (handles == nullptr) return false;
   handles->poll = std::malloc(uv().handle_size(kUvPoll));
+  handles->idle = std::malloc(uv().handle_size(kUvIdle));
   handles->timer = std::malloc(uv().handle_size(kUvTimer));
-  if (handles->poll == nullptr || handles->timer == nullptr || uv().poll_init(loop, handles->poll, descriptor) != 0) {
-    std::free(handles->poll);
-    std::free(handles->timer);
+  const bool allocated = handles->poll != nullptr && handles->idle != nullptr && handles->timer != nullptr;
+  if (!allocated || uv().poll_init(loop, handles->poll, descriptor) != 0) {
     delete handles;
     return false;
   }
-  uv().timer_init(loop, handles->timer);  // cannot fail, says libuv
+  // These two cannot fail, says libuv. Alone they keep no loop alive.
+  uv().idle_init(loop, handles->idle);
+  uv().timer_init(loop, handles->timer);
+  uv().unref(handles->idle);
   uv().unref(handles->timer);
-  handles->open = 2;
+  handles->open = 3;
   handles->on_ready = on_ready;
   handles->ready_context = context;
   uv().handle_set_data(handles->poll, handles);
+  uv().handle_set_data(handles->idle, handles);
   uv().handle_set_data(handles->timer, handles);
   const int started = uv().poll_start(handles->poll, kUvReadable, [](UvHandle* handle, int, int) {
     Handles* self = Handles::of(handle);
@@ -116,9 +133,20 @@ bool HostLoop::open(napi_env env, int descriptor, Callback on_ready, void* conte
   return false;
 }
 
-void HostLoop::set_timer(std::int32_t delay_ms) {
+void HostLoop::plan(std::int32_t delay_ms) {
   if (handles_ == nullptr) return;
-  if (delay_ms < 0) {
+  // A timer of 0 ms set in a timer's callback would run again in the same turn, for ever: "soon" is the idle
+  // handle's business, which runs once per turn.
+  if (delay_ms == 0 && !handles_->idle_running) {
+    handles_->idle_running = true;
+    uv().idle_start(handles_->idle, [](UvHandle* handle) {
+      Handles* self = Handles::of(handle);
+      self->idle_running = false;
+      uv().idle_stop(handle);
+      self->on_ready(self->ready_context);
+    });
+  }
+  if (delay_ms <= 0) {
     if (handles_->timer_running) uv().timer_stop(handles_->timer);
     handles_->timer_running = false;
     return;
@@ -149,6 +177,7 @@ void HostLoop::close(Callback on_closed, void* context) {
   handles->closed_context = context;
   const auto closed = [](UvHandle* handle) { Handles::of(handle)->on_handle_closed(); };
   uv().close(handles->poll, closed);
+  uv().close(handles->idle, closed);
   uv().close(handles->timer, closed);
 }
 

@@ -67,7 +67,6 @@ void Engine::delivered(std::uint32_t, const Mailbox::Batch& batch) {
 
 void Engine::recycle(ClientContext* context) {
   table_.recycle(context);
-  give_connection();
   leave_busy();
 }
 

@@ -133,7 +133,7 @@ class Engine {
   Lane& next_lane() noexcept { return *lanes_[next_lane_.fetch_add(1, std::memory_order_relaxed) % lanes_.size()]; }
   bool closing() const noexcept { return closing_.load(std::memory_order_seq_cst); }
   std::uint32_t close_grace_ms() const noexcept { return close_grace_ms_.load(std::memory_order_relaxed); }
-  // Takes a place under max_connections; given back when the context is recycled or never came to be.
+  // Takes a place under max_connections; given back when the connection is over or never came to be.
   bool take_connection() noexcept;
   void give_connection() noexcept { connections_.fetch_sub(1, std::memory_order_relaxed); }
   // Counts what must be gone before close() is complete: listeners, connects, adoptions, contexts.

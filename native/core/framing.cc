@@ -57,6 +57,25 @@ Field read_varint_field(const Framing& framing, ConstBytes bytes) noexcept {
   return {Field::State::malformed, ~std::uint64_t{0}, 0};
 }
 
+// How many of the bytes are the header of a package whose length is illegal.
+std::size_t header_length(const Framing& framing, ConstBytes bytes) noexcept {
+  constexpr std::size_t kShownMax = 16;
+  switch (framing.type) {
+    case FramingType::length:
+      return std::size_t{framing.offset} + framing.width;
+    case FramingType::varint: {
+      std::size_t end = framing.offset;
+      while (end < bytes.size() && (bytes[end] & 0x80) != 0 && end < framing.offset + kVarintBytesMax - 1) ++end;
+      return end + 1;
+    }
+    case FramingType::delimiter:
+    case FramingType::fixed:
+    case FramingType::none:
+      return kShownMax;
+  }
+  IOCP_UNREACHABLE("a FramingType outside the enum");
+}
+
 Frame illegal(std::int64_t announced) noexcept {
   Frame frame;
   frame.verdict = Frame::Verdict::illegal_length;
@@ -218,7 +237,7 @@ bool encode_envelope(const Framing& framing, ConstBytes payload, Envelope* envel
   IOCP_UNREACHABLE("a FramingType outside the enum");
 }
 
-std::string describe_illegal_length(const Framing& framing, ConstBytes header, std::int64_t announced) {
+std::string describe_illegal_length(const Framing& framing, ConstBytes bytes, std::int64_t announced) {
   std::string text;
   if (framing.type == FramingType::delimiter) {
     text = "no delimiter within maxLength = " + std::to_string(framing.max_length) + " bytes";
@@ -226,7 +245,7 @@ std::string describe_illegal_length(const Framing& framing, ConstBytes header, s
     text = "package length " + std::to_string(announced) + " is outside 0 \u2026 " +
            std::to_string(framing.max_length) + " (maxLength)";
   }
-  const ConstBytes shown = header.first(std::min<std::size_t>(header.size(), 16));
+  const ConstBytes shown = bytes.first(std::min(bytes.size(), header_length(framing, bytes)));
   bool printable = !shown.empty();
   std::string hexadecimal;
   std::string ascii;

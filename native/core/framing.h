@@ -65,7 +65,7 @@ struct Envelope {
 bool encode_envelope(const Framing& framing, ConstBytes payload, Envelope* envelope) noexcept;
 
 // The text of an illegal length: the decoded value, the limit, the header in hexadecimal and, where it is
-// printable ASCII, what it reads as.
-std::string describe_illegal_length(const Framing& framing, ConstBytes header, std::int64_t announced);
+// printable ASCII, what it reads as. `bytes` begin with the header; what follows it is not shown.
+std::string describe_illegal_length(const Framing& framing, ConstBytes bytes, std::int64_t announced);
 
 }  // namespace iocp

@@ -27,7 +27,7 @@ constexpr std::size_t kSendCopyMax = 2 * 1024;
 // A payload above this does not travel inside a slab: it arrives in memory of its own.
 constexpr std::size_t kInlinePayloadMax = 16 * 1024;
 // Payload bytes outside slabs that may wait for JavaScript, per lane, before reading stops.
-constexpr std::size_t kLargeWaitingBytesMax = 8 * 1024 * 1024;
+constexpr std::size_t kLargeWaitingBytesMax = 4 * 1024 * 1024;
 constexpr std::size_t kSlabBytesMin = 32 * 1024;
 constexpr std::uint32_t kSlabIndexMax = 1023;
 // Capacity a partly received large package gets at first; it doubles with what really arrives, so that a

@@ -99,7 +99,7 @@ void Worker::run(const Command& command) {
       hold_accepts();
       return;
     case Command::Verb::resume_accepts:
-      resume_accepts();
+      release_accepts();
       return;
     case Command::Verb::connect:
       start_connect(static_cast<ConnectRequest*>(command.object));

@@ -59,6 +59,7 @@ class Worker {
   void on_accept(AcceptOperation* operation, Status status);
   void resume_accepts();
   void hold_accepts();
+  void release_accepts();
   void close_listeners();
   bool listener_is_done(const Listener& listener) const IOCP_REQUIRES(lane_.connections_mutex);
   void place(RawSocket raw, const Address& peer, std::uint32_t listener_id);

@@ -139,6 +139,14 @@ void Worker::hold_accepts() {
   }
 }
 
+void Worker::release_accepts() {
+  {
+    ScopedLock guard(lane_.connections_mutex);
+    lane_.accepts_held = false;
+  }
+  resume_accepts();
+}
+
 void Worker::close_listeners() {
   std::size_t ended = 0;
   {

@@ -124,6 +124,7 @@ void Worker::publish_disconnected(ClientContext& context) {
   }
   if (engine_.closing()) (drained ? engine_.drained : engine_.reset).fetch_add(1, std::memory_order_relaxed);
   add(lane_.counters.disconnected, 1);
+  engine_.give_connection();
   // From here on the context is its owner's, who may recycle it at any moment.
   lane_.mailbox.control(RecordKind::disconnected, slot, 0,
                         {ConstBytes(reinterpret_cast<const std::uint8_t*>(words.data()), sizeof words),

@@ -88,14 +88,16 @@ class Owner {
   void expect_nothing_left();
   iocp::Engine& engine() { return engine_; }
 
-  // --- the owner's thread only ----------------------------------------------------------------------------------------
+  // --- the owner's thread only
+  // ----------------------------------------------------------------------------------------
 
   // Queued until the records at hand are read, then submitted in one batch.
   void send(Peer peer, iocp::ConstBytes payload, std::uint32_t flags = 0);
   // Submits what send() collected.
   void flush();
   void complain(const std::string& what);
-  std::size_t live() const { return live_.size(); }
+  // One of the engine's figures.
+  double figure(const char* name) const;
 
  private:
   struct Slab {
