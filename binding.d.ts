@@ -142,10 +142,23 @@ export class Engine {
   queued(slot: number, generation: number): number;
 
   /** Binds and listens. On success `status` is 0. `path` non-empty = Unix-domain socket. */
-  listen(host: string, port: number, path: string, backlog: number, ipv6Only: boolean, reusePort: boolean):
-    { status: number; syscall: number; id: number; address: string; family: number; port: number };
+  listen(
+    host: string,
+    port: number,
+    path: string,
+    backlog: number,
+    ipv6Only: boolean,
+    reusePort: boolean,
+  ): { status: number; syscall: number; id: number; address: string; family: number; port: number };
   /** Starts connecting to a numeric address; `connected` (with `token`) or `connectFailed` follows, unless the returned status is not 0. */
-  connect(token: number, host: string, port: number, path: string, localHost: string, timeoutMs: number): number;
+  connect(
+    token: number,
+    host: string,
+    port: number,
+    path: string,
+    localHost: string,
+    timeoutMs: number,
+  ): number;
   cancelConnect(token: number): void;
   pauseAccept(): void;
   resumeAccept(): void;

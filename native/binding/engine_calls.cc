@@ -150,7 +150,8 @@ Napi::Value EngineWrap::connect(const Napi::CallbackInfo& info) {
   Address to;
   Address local;
   Status status = Status::ok;
-  if (!read_address(text(info, 1), word(info, 2), path, &to) || (!local_host.empty() && !parse_ip(local_host, 0, &local))) {
+  if (!read_address(text(info, 1), word(info, 2), path, &to) ||
+      (!local_host.empty() && !parse_ip(local_host, 0, &local))) {
     status = Status::invalid_argument;
   } else {
     status = engine_->connect(word(info, 0), to, path, local, word(info, 5));

@@ -53,8 +53,8 @@ Napi::Value EngineWrap::start(const Napi::CallbackInfo& info) {
 
 bool EngineWrap::start_host_loop() {
   return host_loop_.open(
-      Env(), engine_->lane(0).port.host_descriptor(), [](void* self) { static_cast<EngineWrap*>(self)->on_host_ready(); },
-      this);
+      Env(), engine_->lane(0).port.host_descriptor(),
+      [](void* self) { static_cast<EngineWrap*>(self)->on_host_ready(); }, this);
 }
 
 bool EngineWrap::start_threads() {

@@ -103,7 +103,8 @@ bool EventPump::call_deliver(napi_env env, std::uint32_t count, napi_value large
   bool pending = false;
   napi_value exception = nullptr;
   if (napi_is_exception_pending(env, &pending) != napi_ok || !pending ||
-      napi_get_and_clear_last_exception(env, &exception) != napi_ok || napi_fatal_exception(env, exception) != napi_ok) {
+      napi_get_and_clear_last_exception(env, &exception) != napi_ok ||
+      napi_fatal_exception(env, exception) != napi_ok) {
     // JavaScript cannot run any more (the process or the worker is ending).
     gave_up_ = true;
     return false;

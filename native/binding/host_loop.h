@@ -1,5 +1,6 @@
-// The JavaScript thread's own event loop, as far as the engine needs it: watch one descriptor, and plan one turn. Through it
-// the engine is stepped on the JavaScript thread, which spares a hand-over between threads for every package.
+// The JavaScript thread's own event loop, as far as the engine needs it: watch one descriptor, and plan one turn.
+// Through it the engine is stepped on the JavaScript thread, which spares a hand-over between threads for every
+// package.
 //
 // The loop's functions are looked up at run time, because not every host has them (then available() is false and
 // the engine uses I/O threads). One file per family of systems implements this; it decides nothing.

@@ -64,8 +64,8 @@ struct PendingReads {
   explicit PendingReads(std::uint32_t capacity) : sequencer(capacity), limit(capacity), live(capacity) {}
   Sequencer<ReadOperation> sequencer;
   std::uint32_t in_flight = 0;
-  std::uint32_t limit;  // lowered when the system ran out of buffers
-  bool giving_back = false;  // idle: cancelled, to wait with a zero-byte read again
+  std::uint32_t limit;               // lowered when the system ran out of buffers
+  bool giving_back = false;          // idle: cancelled, to wait with a zero-byte read again
   std::vector<ReadOperation*> live;  // in flight, by number % capacity, for cancelling
 };
 
@@ -135,8 +135,8 @@ class ClientContext {
 
   // --- state -------------------------------------------------------------------------------------------------
   ContextState state IOCP_GUARDED_BY(lock) = ContextState::open;
-  bool finalized IOCP_GUARDED_BY(lock) = false;     // the disconnected record was or is being written
-  bool announced IOCP_GUARDED_BY(lock) = false;     // its owner has taken the connected record
+  bool finalized IOCP_GUARDED_BY(lock) = false;  // the disconnected record was or is being written
+  bool announced IOCP_GUARDED_BY(lock) = false;  // its owner has taken the connected record
   bool paused IOCP_GUARDED_BY(lock) = false;
   bool peer_ended IOCP_GUARDED_BY(lock) = false;    // the peer's FIN was read
   bool end_seen IOCP_GUARDED_BY(lock) = false;      // … or seen while bytes before it are unread

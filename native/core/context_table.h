@@ -1,8 +1,8 @@
 // Finds contexts by slot and generation, and hands out slots. A slot is reused, a (slot, generation) pair never is:
 // a stale one finds nothing, ever.
 //
-// Threads: acquire() and publish() by any worker. find(), for_each() and recycle() by the owner's thread only: because contexts
-// are freed there and nowhere else, what find() returns stays valid until the owner recycles it.
+// Threads: acquire() and publish() by any worker. find(), for_each() and recycle() by the owner's thread only: because
+// contexts are freed there and nowhere else, what find() returns stays valid until the owner recycles it.
 #pragma once
 
 #include <array>

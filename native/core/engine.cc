@@ -48,6 +48,7 @@ void Engine::supply(std::uint32_t lane_index, std::uint32_t slab_index, std::uin
   Lane& lane = *lanes_[lane_index];
   lane.mailbox.supply(slab_index, memory, bytes);
   if (lane.make_room() && options_.wake_workers) lane.wake();
+  ring_if_needed(lane);  // control records that waited for this slab are in it now
 }
 
 void Engine::take(std::uint32_t lane_index, Mailbox::Batch* batch) {
@@ -479,13 +480,41 @@ bool Engine::tcp_info(std::uint32_t slot, std::uint32_t generation, TcpInfo* out
 namespace {
 
 constexpr const char* kStatNames[] = {
-    "connections",       "accepted",          "connected",         "disconnected",        "refused",
-    "packagesReceived",  "packagesSent",      "packagesDropped",   "bytesReceived",       "bytesSent",
-    "sendsToTheGone",    "outputBatches",     "stalls",            "bufferShortages",     "steps",
-    "contexts.live",     "contexts.free",     "contexts.reused",   "sendBuffers.inUse",   "sendBuffers.free",
-    "sendBuffers.reused", "readBuffers.inUse", "readBuffers.free",  "readBuffers.reused",  "port.waits",
-    "port.completions",  "port.accepts",      "port.connects",     "port.zeroByteReads",  "port.reads",
-    "port.emptyReads",   "port.writes",       "port.blockedWrites", "port.posts",          "port.wakes",
+    "connections",
+    "accepted",
+    "connected",
+    "disconnected",
+    "refused",
+    "packagesReceived",
+    "packagesSent",
+    "packagesDropped",
+    "bytesReceived",
+    "bytesSent",
+    "sendsToTheGone",
+    "outputBatches",
+    "stalls",
+    "bufferShortages",
+    "steps",
+    "contexts.live",
+    "contexts.free",
+    "contexts.reused",
+    "sendBuffers.inUse",
+    "sendBuffers.free",
+    "sendBuffers.reused",
+    "readBuffers.inUse",
+    "readBuffers.free",
+    "readBuffers.reused",
+    "port.waits",
+    "port.completions",
+    "port.accepts",
+    "port.connects",
+    "port.zeroByteReads",
+    "port.reads",
+    "port.emptyReads",
+    "port.writes",
+    "port.blockedWrites",
+    "port.posts",
+    "port.wakes",
 };
 
 }  // namespace
@@ -529,13 +558,13 @@ void Engine::stats(double* out) const {
   const BufferPool::Counts sends = send_buffers_.counts();
   const BufferPool::Counts reads = read_buffers_.counts();
   const std::uint64_t figures[] = {
-      connections_.load(),    sum.accepted,          sum.connected,        sum.disconnected,     sum.refused,
-      sum.packages_received,  packages_sent_,        packages_dropped_,    sum.bytes_received,   sum.bytes_sent,
-      sends_to_the_gone_,     batches_,              sum.stalls,           sum.buffer_shortages, sum.steps,
-      contexts.in_use,        contexts.free,         contexts.reused,      sends.in_use,         sends.free,
-      sends.reused,           reads.in_use,          reads.free,           reads.reused,         port.waits,
-      port.completions,       port.accepts,          port.connects,        port.zero_byte_reads, port.reads,
-      port.empty_reads,       port.writes,           port.blocked_writes,  port.posts,           port.wakes,
+      connections_.load(),   sum.accepted,   sum.connected,       sum.disconnected,     sum.refused,
+      sum.packages_received, packages_sent_, packages_dropped_,   sum.bytes_received,   sum.bytes_sent,
+      sends_to_the_gone_,    batches_,       sum.stalls,          sum.buffer_shortages, sum.steps,
+      contexts.in_use,       contexts.free,  contexts.reused,     sends.in_use,         sends.free,
+      sends.reused,          reads.in_use,   reads.free,          reads.reused,         port.waits,
+      port.completions,      port.accepts,   port.connects,       port.zero_byte_reads, port.reads,
+      port.empty_reads,      port.writes,    port.blocked_writes, port.posts,           port.wakes,
   };
   static_assert(std::size(figures) == std::size(kStatNames));
   for (std::size_t i = 0; i < std::size(figures); ++i) out[i] = static_cast<double>(figures[i]);

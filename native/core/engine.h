@@ -25,14 +25,14 @@ class Worker;
 enum class OverflowPolicy : std::uint8_t { disconnect, drop, refuse };
 
 struct EngineOptions {
-  std::uint32_t lanes = 1;                // completion ports; 1 where workers share a port
-  std::uint32_t workers_per_lane = 1;     // more than 1 only where Port::kSharedByWorkers
-  bool wake_workers = false;              // workers sleep in threads of their own and must be woken
+  std::uint32_t lanes = 1;             // completion ports; 1 where workers share a port
+  std::uint32_t workers_per_lane = 1;  // more than 1 only where Port::kSharedByWorkers
+  bool wake_workers = false;           // workers sleep in threads of their own and must be woken
   std::uint32_t max_connections = 10'000;
   std::int64_t max_free_buffers = 1024;   // 0 = no limit, -1 = never reuse
   std::int64_t max_free_contexts = 1024;  // same rule
-  std::uint32_t pending_reads = 1;   // overlapped reads kept pending per busy context; 1 = non-blocking reads instead
-  bool zero_byte_reads = true;       // idle contexts wait with a zero-byte read
+  std::uint32_t pending_reads = 1;  // overlapped reads kept pending per busy context; 1 = non-blocking reads instead
+  bool zero_byte_reads = true;      // idle contexts wait with a zero-byte read
   Framing framing;
   SocketOptions socket;
   std::uint64_t high_water_mark = 64 * 1024;
@@ -120,7 +120,7 @@ class Engine {
 
   bool figures(std::uint32_t slot, std::uint32_t generation, ContextFigures* out);
   bool tcp_info(std::uint32_t slot, std::uint32_t generation, TcpInfo* out);
-  static const char* const* stat_names() noexcept;  // ended by a null
+  static const char* const* stat_names() noexcept;  // stat_count() of them
   static std::size_t stat_count() noexcept;
   void stats(double* out) const;
 

@@ -35,9 +35,15 @@ class Framer {
 
   // True between the first and the last byte of a package.
   bool mid_package() const noexcept { return partial_ != nullptr; }
+  // True when the package is complete and only waits for room in the sink.
+  bool package_waits() const noexcept {
+    return partial_ != nullptr && partial_->known && partial_->received == partial_->frame.total;
+  }
   std::size_t partial_received() const noexcept { return partial_ == nullptr ? 0 : partial_->received; }
   // Bytes of the package being received, on the wire; 0 = not known yet.
-  std::uint64_t partial_total() const noexcept { return partial_ == nullptr || !partial_->known ? 0 : partial_->frame.total; }
+  std::uint64_t partial_total() const noexcept {
+    return partial_ == nullptr || !partial_->known ? 0 : partial_->frame.total;
+  }
   ConstBytes partial_bytes() const noexcept {
     return partial_ == nullptr ? ConstBytes{} : ConstBytes(partial_->memory, partial_->received);
   }
@@ -127,12 +133,13 @@ inline std::size_t Framer::bytes_to_learn(const Framing& framing, std::size_t av
       return std::min<std::size_t>(available, framing.offset + framing.width - partial_->received);
     case FramingType::varint: {
       const std::size_t first = std::size_t{framing.offset} + 1;
-      return partial_->received < first ? std::min(available, first - partial_->received) : std::min<std::size_t>(available, 1);
+      return partial_->received < first ? std::min(available, first - partial_->received)
+                                        : std::min<std::size_t>(available, 1);
     }
     case FramingType::delimiter:
       // One byte past the limit is enough to know that the package is too long.
-      return static_cast<std::size_t>(std::min<std::uint64_t>(
-          available, framing.max_length + framing.delimiter.size() + 1 - partial_->received));
+      return static_cast<std::size_t>(
+          std::min<std::uint64_t>(available, framing.max_length + framing.delimiter.size() + 1 - partial_->received));
     case FramingType::fixed:
     case FramingType::none:
       break;
@@ -234,8 +241,8 @@ FeedResult Framer::feed(const Framing& framing, ConstBytes bytes, Sink& sink) no
       result.consumed = bytes.size();
       return result;
     }
-    const ConstBytes payload = rest.subspan(static_cast<std::size_t>(frame.payload_offset),
-                                            static_cast<std::size_t>(frame.payload_length));
+    const ConstBytes payload =
+        rest.subspan(static_cast<std::size_t>(frame.payload_offset), static_cast<std::size_t>(frame.payload_length));
     result.outcome = emit_copy(payload, sink);
     if (result.outcome != Outcome::drained) return result;
     result.consumed += static_cast<std::size_t>(frame.total);

@@ -186,16 +186,25 @@ bool encode_varint(const Framing& framing, ConstBytes payload, Envelope* envelop
   const std::int64_t value = static_cast<std::int64_t>(payload.size()) - framing.adjust;
   if (payload.size() > framing.max_length || value < 0) return false;
   if (framing.offset > 0) std::memset(envelope->header.data(), 0, framing.offset);
-  const std::uint32_t count =
-      write_varint(envelope->header.data() + framing.offset, static_cast<std::uint64_t>(value));
+  const std::uint32_t count = write_varint(envelope->header.data() + framing.offset, static_cast<std::uint64_t>(value));
   envelope->header_bytes = framing.offset + count;
   return true;
+}
+
+// Whether the payload's end and the delimiter's beginning together spell a delimiter, where the receiver would cut.
+bool tail_spells_delimiter(ConstBytes payload, const std::vector<std::uint8_t>& delimiter) noexcept {
+  const std::size_t length = delimiter.size();
+  for (std::size_t tail = 1; tail < length && tail <= payload.size(); ++tail) {
+    const bool begins_it = std::memcmp(payload.data() + payload.size() - tail, delimiter.data(), tail) == 0;
+    if (begins_it && std::memcmp(delimiter.data(), delimiter.data() + tail, length - tail) == 0) return true;
+  }
+  return false;
 }
 
 bool encode_delimited(const Framing& framing, ConstBytes payload, Envelope* envelope) noexcept {
   const std::size_t at = find_delimiter(payload, framing.delimiter, 0);
   if (at == payload.size()) {
-    // A payload whose end and the delimiter together spell an earlier delimiter would be cut there.
+    if (tail_spells_delimiter(payload, framing.delimiter)) return false;
     envelope->trailer = framing.delimiter;
     return payload.size() <= framing.max_length;
   }

@@ -19,11 +19,11 @@ enum class FramingType : std::uint8_t { none, length, varint, delimiter, fixed }
 
 struct Framing {
   FramingType type = FramingType::length;
-  std::uint32_t offset = 0;       // bytes before the length field
-  std::uint32_t width = 4;        // 1, 2, 3, 4 or 8 bytes
+  std::uint32_t offset = 0;  // bytes before the length field
+  std::uint32_t width = 4;   // 1, 2, 3, 4 or 8 bytes
   bool big_endian = false;
-  std::int64_t adjust = 0;        // added to the field: bytes that follow the field
-  std::int64_t strip = -1;        // -1 = the whole header; delimiter: 0 keeps the delimiter, else it is removed
+  std::int64_t adjust = 0;  // added to the field: bytes that follow the field
+  std::int64_t strip = -1;  // -1 = the whole header; delimiter: 0 keeps the delimiter, else it is removed
   std::uint64_t max_length = 1024 * 1024;
   std::vector<std::uint8_t> delimiter;
 };
@@ -40,7 +40,7 @@ struct Frame {
   std::uint64_t total = 0;           // bytes of the package on the wire
   std::uint64_t payload_offset = 0;  // of the part the listener gets
   std::uint64_t payload_length = 0;
-  std::int64_t announced = 0;        // illegal_length: the decoded length after `adjust`
+  std::int64_t announced = 0;  // illegal_length: the decoded length after `adjust`
 };
 
 // Limits on what a user may configure, so that a generated header fits an Envelope.

@@ -46,15 +46,15 @@ struct ConnectRequest {
 // What is asked of a lane from outside its workers. A command about a context holds one reference of it.
 struct Command {
   enum class Verb : std::uint8_t {
-    flush,           // write what is queued
-    finish,          // the owner's answer to `ended`
-    disconnect,      // a = 1 graceful with grace b ms, a = 0 reset
-    overflow,        // maxQueuedBytes was exceeded: the guard ends it
+    flush,       // write what is queued
+    finish,      // the owner's answer to `ended`
+    disconnect,  // a = 1 graceful with grace b ms, a = 0 reset
+    overflow,    // maxQueuedBytes was exceeded: the guard ends it
     pause,
     resume,
-    end,             // the engine closes: graceful, absolute deadline after b ms; a = 1: reset now
-    adopt,           // object: Adoption
-    listen,          // object: Listener
+    end,     // the engine closes: graceful, absolute deadline after b ms; a = 1: reset now
+    adopt,   // object: Adoption
+    listen,  // object: Listener
     close_listeners,
     hold_accepts,
     resume_accepts,
@@ -203,7 +203,8 @@ class Lane {
     retry_.swap(*into);
   }
 
-  // --- accepting and connecting: guarded by connections_mutex ---------------------------------------------------------
+  // --- accepting and connecting: guarded by connections_mutex
+  // ---------------------------------------------------------
 
   Mutex connections_mutex;
   std::vector<std::unique_ptr<Listener>> listeners IOCP_GUARDED_BY(connections_mutex);

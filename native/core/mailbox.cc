@@ -113,8 +113,8 @@ void Mailbox::flush_overflow() {
   }
 }
 
-void Mailbox::control(RecordKind kind, std::uint32_t slot, std::uint32_t extra,
-                      std::initializer_list<ConstBytes> parts, ClientContext* subject) {
+void Mailbox::control(RecordKind kind, std::uint32_t slot, std::uint32_t extra, std::initializer_list<ConstBytes> parts,
+                      ClientContext* subject) {
   RecordHeader header = {};
   header.kind = static_cast<std::uint32_t>(kind);
   header.slot = slot;

@@ -115,7 +115,7 @@ class Mailbox {
   void flush_overflow() IOCP_REQUIRES(mutex_);
 
   mutable Mutex mutex_;
-  std::deque<Slab> slabs_ IOCP_GUARDED_BY(mutex_);  // front: oldest with something to take
+  std::deque<Slab> slabs_ IOCP_GUARDED_BY(mutex_);   // front: oldest with something to take
   std::size_t current_ IOCP_GUARDED_BY(mutex_) = 0;  // index in slabs_ of the one being written
   std::deque<Kept> overflow_ IOCP_GUARDED_BY(mutex_);
   std::vector<LargePayload> larges_ IOCP_GUARDED_BY(mutex_);

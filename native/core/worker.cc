@@ -179,7 +179,7 @@ void Worker::react(const Completion& completion) {
   switch (static_cast<Tag>(completion.operation->tag)) {
     case Tag::wake:
       // Before the inbox is looked at: whoever queues a command from now on posts again.
-      lane_.wake_posted.store(false, std::memory_order_release);
+      lane_.wake_posted.exchange(false, std::memory_order_acq_rel);
       return;
     case Tag::accept:
       on_accept(static_cast<AcceptOperation*>(completion.operation), completion.status);

@@ -102,13 +102,15 @@ class Worker {
   void pause(ClientContext& context) IOCP_REQUIRES(context.lock);
   void resume(ClientContext& context) IOCP_REQUIRES(context.lock);
 
-  // --- writing (worker_writes.cc) --------------------------------------------------------------------------------------
+  // --- writing (worker_writes.cc)
+  // --------------------------------------------------------------------------------------
   void write_queued(ClientContext& context) IOCP_REQUIRES(context.lock);
   void on_written(ClientContext& context, Status status, std::uint32_t bytes) IOCP_REQUIRES(context.lock);
   void note_progress(ClientContext& context, std::uint64_t bytes) IOCP_REQUIRES(context.lock);
   void queue_retry(ClientContext& context) IOCP_REQUIRES(context.lock);
 
-  // --- endings (worker_endings.cc) ---------------------------------------------------------------------------------------
+  // --- endings (worker_endings.cc)
+  // ---------------------------------------------------------------------------------------
   struct Grace {
     bool limited = false;   // false: no deadline
     bool absolute = false;  // false: progress extends it

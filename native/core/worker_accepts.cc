@@ -158,9 +158,8 @@ void Worker::close_listeners() {
       // Its pending accepts come back cancelled; on_accept() sees the last of them home.
       lane_.port.close_socket(listener->socket, CloseMode::normal);
     }
-    ended = std::erase_if(lane_.listeners, [this](const auto& listener) IOCP_NO_THREAD_SAFETY_ANALYSIS {
-      return listener_is_done(*listener);
-    });
+    ended = std::erase_if(lane_.listeners, [this](const auto& listener)
+                                               IOCP_NO_THREAD_SAFETY_ANALYSIS { return listener_is_done(*listener); });
   }
   while (ended-- > 0) engine_.leave_busy();
 }
@@ -205,8 +204,8 @@ void Worker::adopt(const Adoption& adoption) {
 void Worker::refuse(Status status, const Address& peer) {
   add(lane_.counters.refused, 1);
   const std::string text = format_ip(peer);
-  const std::array<std::uint32_t, 4> words = {static_cast<std::uint32_t>(status), peer.port,
-                                              family_number(peer.family), static_cast<std::uint32_t>(text.size())};
+  const std::array<std::uint32_t, 4> words = {static_cast<std::uint32_t>(status), peer.port, family_number(peer.family),
+                                              static_cast<std::uint32_t>(text.size())};
   lane_.mailbox.control(RecordKind::refused, 0, 0, {bytes_of(words), bytes_of(text)});
 }
 
@@ -243,13 +242,16 @@ void Worker::announce(ClientContext& context, std::uint32_t token, std::uint32_t
   const std::string peer_text = format_ip(peer);
   const std::string local_text = format_ip(local);
   const Family family = peer.family == Family::none ? local.family : peer.family;
-  const std::array<std::uint32_t, 8> words = {
-      context.generation,    token,
-      listener_id,           peer.port,
-      local.port,            family_number(family),
-      static_cast<std::uint32_t>(peer_text.size()), static_cast<std::uint32_t>(local_text.size())};
-  lane_.mailbox.control(RecordKind::connected, context.slot, 0, {bytes_of(words), bytes_of(peer_text), bytes_of(local_text)},
-                        &context);
+  const std::array<std::uint32_t, 8> words = {context.generation,
+                                              token,
+                                              listener_id,
+                                              peer.port,
+                                              local.port,
+                                              family_number(family),
+                                              static_cast<std::uint32_t>(peer_text.size()),
+                                              static_cast<std::uint32_t>(local_text.size())};
+  lane_.mailbox.control(RecordKind::connected, context.slot, 0,
+                        {bytes_of(words), bytes_of(peer_text), bytes_of(local_text)}, &context);
   add(lane_.counters.connected, 1);
 }
 

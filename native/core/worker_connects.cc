@@ -10,8 +10,7 @@
 namespace iocp {
 
 void Worker::connect_failed(std::uint32_t token, Status status, Syscall syscall) {
-  const std::array<std::uint32_t, 2> words = {static_cast<std::uint32_t>(status),
-                                              static_cast<std::uint32_t>(syscall)};
+  const std::array<std::uint32_t, 2> words = {static_cast<std::uint32_t>(status), static_cast<std::uint32_t>(syscall)};
   lane_.mailbox.control(RecordKind::connect_failed, 0, token,
                         {ConstBytes(reinterpret_cast<const std::uint8_t*>(words.data()), sizeof words)});
 }

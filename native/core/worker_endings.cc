@@ -59,7 +59,8 @@ void Worker::advance_ending(ClientContext& context) {
 void Worker::fail(ClientContext& context, DisconnectedBy by, Status status, Syscall syscall, std::string message) {
   if (context.state == ContextState::closed) return;
   if (context.disconnect_reason == nullptr) {
-    context.disconnect_reason = std::make_unique<DisconnectReason>(DisconnectReason{by, status, syscall, std::move(message)});
+    context.disconnect_reason =
+        std::make_unique<DisconnectReason>(DisconnectReason{by, status, syscall, std::move(message)});
   }
   close_socket(context, CloseMode::reset);
 }
@@ -111,8 +112,8 @@ void Worker::publish_disconnected(ClientContext& context) {
     DisconnectReason& reason = context.disconnect_reason == nullptr ? unexplained : *context.disconnect_reason;
     message = std::move(reason.message);
     drained = context.counted_as_drained;
-    const std::array<std::uint64_t, 4> figures = {context.bytes_received, context.bytes_sent,
-                                                  context.packages_received, context.packages_sent};
+    const std::array<std::uint64_t, 4> figures = {context.bytes_received, context.bytes_sent, context.packages_received,
+                                                  context.packages_sent};
     words[0] = static_cast<std::uint32_t>(reason.by);
     words[1] = static_cast<std::uint32_t>(reason.status);
     words[2] = static_cast<std::uint32_t>(reason.syscall);

@@ -162,7 +162,8 @@ void Worker::top_up_reads(ClientContext& context) {
     ++reads.in_flight;
     context.enter(Reference::read);
     // From here operation and buffer are the port's until the completion.
-    note(operation, lane_.port.submit_read(operation, context.socket, MutableBytes(operation->buffer, kReadBufferBytes)));
+    note(operation,
+         lane_.port.submit_read(operation, context.socket, MutableBytes(operation->buffer, kReadBufferBytes)));
   }
   if (short_of_memory && reads.in_flight == 0) queue_retry(context);
   if (engine_.options().zero_byte_reads && reads.in_flight > 0 && context.state == ContextState::open) {
@@ -334,9 +335,9 @@ void Worker::on_end_of_stream(ClientContext& context) {
   context.peer_ended = true;
   if (context.framer.mid_package()) {
     const std::uint64_t total = context.framer.partial_total();
-    std::string message = "the peer closed in the middle of a package: " +
-                          std::to_string(context.framer.partial_received()) + " bytes of " +
-                          (total == 0 ? std::string("an unknown number") : std::to_string(total)) + " had arrived";
+    std::string message =
+        "the peer closed in the middle of a package: " + std::to_string(context.framer.partial_received()) +
+        " bytes of " + (total == 0 ? std::string("an unknown number") : std::to_string(total)) + " had arrived";
     fail(context, DisconnectedBy::peer, Status::package_incomplete, Syscall::none, std::move(message));
     return;
   }
@@ -370,7 +371,9 @@ void Worker::on_hang_up(ClientContext& context, Status status) {
     return;
   }
   context.end_seen = true;
-  if (!context.paused || context.peer_ended || context.backlog != nullptr || context.reads != nullptr) return;
+  if (!context.paused || context.peer_ended) return;
+  // What is still to be delivered comes before the end.
+  if (context.framer.package_waits() || context.backlog != nullptr || context.reads != nullptr) return;
   // Nothing unread before the FIN means that the connection is over, paused or not. One byte tells.
   std::uint8_t byte = 0;
   std::uint32_t count = 0;

@@ -55,11 +55,11 @@ using MutableBytes = std::span<std::uint8_t>;
 
 // One request. Reusable after its completion. Not movable while submitted.
 struct Operation {
-  OperationKind kind = OperationKind::none;        // written by the port on submit
-  OperationPhase phase = OperationPhase::idle;     // written by the port; asserted on every edge
-  std::uint8_t tag = 0;                            // the caller's; the port never looks at it
-  void* owner = nullptr;                           // the caller's; the port never looks at it
-  alignas(16) std::byte backend[48] = {};          // OVERLAPPED, list links, … ; each backend asserts the fit
+  OperationKind kind = OperationKind::none;     // written by the port on submit
+  OperationPhase phase = OperationPhase::idle;  // written by the port; asserted on every edge
+  std::uint8_t tag = 0;                         // the caller's; the port never looks at it
+  void* owner = nullptr;                        // the caller's; the port never looks at it
+  alignas(16) std::byte backend[48] = {};       // OVERLAPPED, list links, … ; each backend asserts the fit
 
   Operation() = default;
   Operation(const Operation&) = delete;
@@ -100,11 +100,11 @@ struct SocketOptions {
 };
 
 struct ListenOptions {
-  Address address;                 // family local: `path` instead
-  std::string path;                // Unix-domain socket path
+  Address address;   // family local: `path` instead
+  std::string path;  // Unix-domain socket path
   std::uint32_t backlog = 511;
-  bool ipv6_only = false;          // false on "::" = dual stack
-  bool reuse_port = false;         // SO_REUSEPORT; not_supported where the system lacks load balancing
+  bool ipv6_only = false;   // false on "::" = dual stack
+  bool reuse_port = false;  // SO_REUSEPORT; not_supported where the system lacks load balancing
 };
 
 enum class CloseMode : std::uint8_t {
@@ -134,7 +134,7 @@ struct PortCounters {
   std::uint64_t writes = 0;           // write system calls that moved bytes
   std::uint64_t blocked_writes = 0;   // … that found the socket full
   std::uint64_t posts = 0;
-  std::uint64_t wakes = 0;            // posts that had to wake a sleeping wait()
+  std::uint64_t wakes = 0;  // posts that had to wake a sleeping wait()
 };
 
 class Port {
@@ -165,7 +165,8 @@ class Port {
   // A descriptor that polls readable when wait(…, 0) would ask the system and find something, for a host's
   // event loop; -1 where the system has none.
   int host_descriptor() const noexcept;
-  PortCounters counters() const noexcept;  // ANY_THREAD; each figure exact, not all at one instant
+  // ANY_THREAD; each figure exact, not all at one instant; zeros while the port is not open.
+  PortCounters counters() const noexcept;
 
   // --- sockets ---------------------------------------------------------------------------------------------
 

@@ -8,42 +8,42 @@
 namespace iocp {
 
 // X(enumerator, code as Node.js spells it, message)
-#define IOCP_STATUS_LIST(X)                                                                                   \
-  X(ok, "OK", "success")                                                                                      \
-  X(would_block, "EAGAIN", "resource temporarily unavailable")                                                \
-  X(cancelled, "ECANCELED", "operation canceled")                                                             \
-  X(access_denied, "EACCES", "permission denied")                                                             \
-  X(not_permitted, "EPERM", "operation not permitted")                                                        \
-  X(address_in_use, "EADDRINUSE", "address already in use")                                                   \
-  X(address_not_available, "EADDRNOTAVAIL", "address not available")                                          \
-  X(address_family_not_supported, "EAFNOSUPPORT", "address family not supported")                             \
-  X(invalid_argument, "EINVAL", "invalid argument")                                                           \
-  X(not_supported, "ENOTSUP", "operation not supported on socket")                                            \
-  X(connection_refused, "ECONNREFUSED", "connection refused")                                                 \
-  X(connection_reset, "ECONNRESET", "connection reset by peer")                                               \
-  X(connection_aborted, "ECONNABORTED", "software caused connection abort")                                   \
-  X(broken_pipe, "EPIPE", "broken pipe")                                                                      \
-  X(not_connected, "ENOTCONN", "socket is not connected")                                                     \
-  X(timed_out, "ETIMEDOUT", "connection timed out")                                                           \
-  X(network_down, "ENETDOWN", "network is down")                                                              \
-  X(network_unreachable, "ENETUNREACH", "network is unreachable")                                             \
-  X(host_unreachable, "EHOSTUNREACH", "host is unreachable")                                                  \
-  X(no_buffer_space, "ENOBUFS", "no buffer space available")                                                  \
-  X(out_of_memory, "ENOMEM", "not enough memory")                                                             \
-  X(too_many_open_files, "EMFILE", "too many open files")                                                     \
-  X(file_table_full, "ENFILE", "file table overflow")                                                         \
-  X(not_found, "ENOENT", "no such file or directory")                                                         \
-  X(name_too_long, "ENAMETOOLONG", "name too long")                                                           \
-  X(io_error, "EIO", "i/o error")                                                                             \
-  X(unknown_system_error, "UNKNOWN", "unknown system error")                                                  \
-  X(package_too_large, "ERR_IOCP_PACKAGE_TOO_LARGE", "the peer announced a package of an illegal length")     \
-  X(package_incomplete, "ERR_IOCP_PACKAGE_INCOMPLETE", "the peer closed in the middle of a package")          \
-  X(gone, "ERR_IOCP_GONE", "the context is gone")                                                             \
-  X(queue_overflow, "ERR_IOCP_QUEUE_OVERFLOW", "maxQueuedBytes was exceeded: the peer reads too slowly")      \
-  X(peer_closed, "ERR_IOCP_PEER_CLOSED", "the peer closed the connection")                                    \
-  X(disconnected, "ERR_IOCP_DISCONNECTED", "this side disconnected")                                          \
-  X(closed, "ERR_IOCP_CLOSED", "the engine is closed")                                                        \
-  X(max_connections, "ERR_IOCP_MAX_CONNECTIONS", "maxConnections is reached")                                 \
+#define IOCP_STATUS_LIST(X)                                                                               \
+  X(ok, "OK", "success")                                                                                  \
+  X(would_block, "EAGAIN", "resource temporarily unavailable")                                            \
+  X(cancelled, "ECANCELED", "operation canceled")                                                         \
+  X(access_denied, "EACCES", "permission denied")                                                         \
+  X(not_permitted, "EPERM", "operation not permitted")                                                    \
+  X(address_in_use, "EADDRINUSE", "address already in use")                                               \
+  X(address_not_available, "EADDRNOTAVAIL", "address not available")                                      \
+  X(address_family_not_supported, "EAFNOSUPPORT", "address family not supported")                         \
+  X(invalid_argument, "EINVAL", "invalid argument")                                                       \
+  X(not_supported, "ENOTSUP", "operation not supported on socket")                                        \
+  X(connection_refused, "ECONNREFUSED", "connection refused")                                             \
+  X(connection_reset, "ECONNRESET", "connection reset by peer")                                           \
+  X(connection_aborted, "ECONNABORTED", "software caused connection abort")                               \
+  X(broken_pipe, "EPIPE", "broken pipe")                                                                  \
+  X(not_connected, "ENOTCONN", "socket is not connected")                                                 \
+  X(timed_out, "ETIMEDOUT", "connection timed out")                                                       \
+  X(network_down, "ENETDOWN", "network is down")                                                          \
+  X(network_unreachable, "ENETUNREACH", "network is unreachable")                                         \
+  X(host_unreachable, "EHOSTUNREACH", "host is unreachable")                                              \
+  X(no_buffer_space, "ENOBUFS", "no buffer space available")                                              \
+  X(out_of_memory, "ENOMEM", "not enough memory")                                                         \
+  X(too_many_open_files, "EMFILE", "too many open files")                                                 \
+  X(file_table_full, "ENFILE", "file table overflow")                                                     \
+  X(not_found, "ENOENT", "no such file or directory")                                                     \
+  X(name_too_long, "ENAMETOOLONG", "name too long")                                                       \
+  X(io_error, "EIO", "i/o error")                                                                         \
+  X(unknown_system_error, "UNKNOWN", "unknown system error")                                              \
+  X(package_too_large, "ERR_IOCP_PACKAGE_TOO_LARGE", "the peer announced a package of an illegal length") \
+  X(package_incomplete, "ERR_IOCP_PACKAGE_INCOMPLETE", "the peer closed in the middle of a package")      \
+  X(gone, "ERR_IOCP_GONE", "the context is gone")                                                         \
+  X(queue_overflow, "ERR_IOCP_QUEUE_OVERFLOW", "maxQueuedBytes was exceeded: the peer reads too slowly")  \
+  X(peer_closed, "ERR_IOCP_PEER_CLOSED", "the peer closed the connection")                                \
+  X(disconnected, "ERR_IOCP_DISCONNECTED", "this side disconnected")                                      \
+  X(closed, "ERR_IOCP_CLOSED", "the engine is closed")                                                    \
+  X(max_connections, "ERR_IOCP_MAX_CONNECTIONS", "maxConnections is reached")                             \
   X(banned, "ERR_IOCP_BANNED", "the address is on the block list")
 
 enum class Status : std::uint8_t {

@@ -293,7 +293,7 @@ bool Port::has_queued() const noexcept {
 
 int Port::host_descriptor() const noexcept { return state_->poller.descriptor(); }
 
-PortCounters Port::counters() const noexcept { return state_->snapshot(); }
+PortCounters Port::counters() const noexcept { return state_ == nullptr ? PortCounters{} : state_->snapshot(); }
 
 Status Port::listen(const ListenOptions& options, Socket** listener, Address* bound) noexcept {
   Descriptor fd;

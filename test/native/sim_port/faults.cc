@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::uint32_t kAlways = 1000;
 
-SimFaults only(std::uint32_t SimFaults::* fault, std::uint32_t value = kAlways) {
+SimFaults only(std::uint32_t SimFaults::*fault, std::uint32_t value = kAlways) {
   SimFaults faults;
   faults.*fault = value;
   return faults;

@@ -203,7 +203,8 @@ void Owner::on_package(std::uint32_t slot, iocp::ConstBytes payload) {
       const auto expected = payload_of(engine_.options().framing, context.stream, context.received);
       if (context.unframed.size() < expected.size()) break;
       verify(context, iocp::ConstBytes(context.unframed.data(), expected.size()));
-      context.unframed.erase(context.unframed.begin(), context.unframed.begin() + static_cast<std::ptrdiff_t>(expected.size()));
+      context.unframed.erase(context.unframed.begin(),
+                             context.unframed.begin() + static_cast<std::ptrdiff_t>(expected.size()));
       if (context.outgoing && context.received == habits_.packages_to_send) break;
       if (context.unframed.empty()) break;
     }
@@ -305,8 +306,7 @@ iocp::Address Owner::listen() {
 void Owner::connect(const iocp::Address& to, std::uint32_t stream) {
   const std::uint32_t token = next_token_++;
   connecting_[token] = stream;
-  const iocp::Status status =
-      engine_.connect(token, to, {}, {}, random_.pick<std::uint32_t>({0, 50, 10'000}));
+  const iocp::Status status = engine_.connect(token, to, {}, {}, random_.pick<std::uint32_t>({0, 50, 10'000}));
   REQUIRE(status == iocp::Status::ok);
 }
 

@@ -27,12 +27,12 @@ struct Directory {
 };
 
 struct OwnerHabits {
-  bool rude = false;               // disconnects contexts at random
-  std::uint32_t lazy_percent = 0;  // chance to leave the events where they are for a round
+  bool rude = false;                 // disconnects contexts at random
+  std::uint32_t lazy_percent = 0;    // chance to leave the events where they are for a round
   std::uint32_t stingy_percent = 0;  // chance to hold a retired slab's replacement back
   std::uint32_t pausing_percent = 0;
   std::uint32_t packages_to_send = 0;  // as a client, on every connection
-  bool lossy = false;  // a policy drops packages: what arrives has gaps, and is not compared
+  bool lossy = false;                  // a policy drops packages: what arrives has gaps, and is not compared
 };
 
 class Owner {
@@ -54,7 +54,8 @@ class Owner {
   void stop_misbehaving();
 
   bool closed() const { return closed_; }
-  std::size_t live() const { return contexts_.size(); }
+  // No context left, and nothing untaken that could bring one.
+  bool idle() const { return contexts_.empty() && !engine_.has_events(); }
   std::size_t connects_pending() const { return connecting_.size(); }
   const std::map<std::uint32_t, StreamOutcome>& outcomes() const { return outcomes_; }
   std::uint32_t refused() const { return refused_; }
@@ -101,10 +102,10 @@ class Owner {
   std::uint32_t next_slab_ = 0;
   iocp::Mailbox::Batch batch_;
   std::vector<std::uint8_t> output_;
-  std::map<std::uint32_t, Context> contexts_;            // by slot
-  std::map<std::uint32_t, std::uint32_t> generations_;   // highest seen by slot
-  std::map<std::uint32_t, std::uint32_t> connecting_;    // token -> stream
-  std::map<std::uint32_t, StreamOutcome> outcomes_;      // by stream
+  std::map<std::uint32_t, Context> contexts_;           // by slot
+  std::map<std::uint32_t, std::uint32_t> generations_;  // highest seen by slot
+  std::map<std::uint32_t, std::uint32_t> connecting_;   // token -> stream
+  std::map<std::uint32_t, StreamOutcome> outcomes_;     // by stream
   std::uint32_t next_token_ = 1;
   std::uint32_t refused_ = 0;
   std::uint32_t connect_failures_ = 0;

@@ -48,7 +48,8 @@ iocp::Framing random_framing(Random& random) {
     case 1:
       framing.type = iocp::FramingType::delimiter;
       framing.strip = random.chance(50) ? 1 : 0;
-      framing.delimiter = random.chance(50) ? std::vector<std::uint8_t>{'\n'} : std::vector<std::uint8_t>{'\r', '\n', '\r'};
+      framing.delimiter =
+          random.chance(50) ? std::vector<std::uint8_t>{'\n'} : std::vector<std::uint8_t>{'\r', '\n', '\r'};
       return framing;
     case 2:
       framing.type = iocp::FramingType::fixed;

@@ -199,7 +199,7 @@ TEST("framer: a stream that arrives byte by byte yields the same packages") {
 TEST("framer: a stream cut at random, with a sink that refuses at random, yields the same packages") {
   Random random;
   int refusals = 0;
-  for (int turn = 0; turn < 20; ++turn) {
+  for (int turn = 0; turn < 6; ++turn) {
     for (const Framing& framing : framings()) {
       const Stream stream = random_stream(random, framing, 12);
       const std::size_t longest = static_cast<std::size_t>(random.between(1, random.chance(50) ? 10 : 40'000));
@@ -223,7 +223,7 @@ TEST("framer: a stream cut at random, with a sink that refuses at random, yields
 TEST("framer: bytes received straight into a large package are the same bytes") {
   Random random;
   int direct_reads = 0;
-  for (int turn = 0; turn < 50; ++turn) {
+  for (int turn = 0; turn < 12; ++turn) {
     Stream stream;
     for (int i = 0; i < 4; ++i) add_package(&stream, random.bytes(static_cast<std::size_t>(random.below(400'000))));
     Framer framer;
