@@ -31,6 +31,17 @@ export interface Link {
   sender: Sender;
   /** Scratch memory for figures. */
   figures: Float64Array;
+  /** Delivers, soon, what a context that is resuming held back. */
+  release: (context: ClientContext) => void;
+}
+
+/** @internal What arrives for a paused context: reading stops a moment after `pause()`, in another thread perhaps. */
+export interface Held {
+  packages: Buffer[];
+  /** The peer has finished sending, behind those packages. */
+  ended: boolean;
+  /** `resume()` was called and the packages are on their way out. */
+  resuming: boolean;
 }
 
 /** @internal A callback that waits for its `written` record. */
@@ -93,6 +104,8 @@ export class ClientContext<Data = unknown> {
   final: Float64Array | undefined = undefined;
   /** @internal */
   sawEnd = false;
+  /** @internal Present from `pause()` until everything held back after `resume()` was delivered. */
+  held: Held | undefined = undefined;
 
   private constructor(link: Link, record: ConnectedRecord, data: Data) {
     this.id = record.generation * CONNECTIONS_MAX + record.slot;
@@ -175,16 +188,33 @@ export class ClientContext<Data = unknown> {
     return this.link.sender.sendParts(this, parts, callback);
   }
 
-  /** Stops reading. Packages that were already received may still be delivered; the peer's close stays visible. */
+  /**
+   * Stops reading, and no `package` is emitted until {@link resume}; what had been received is held back. The peer's
+   * close stays visible: a reset, or an end with nothing unread before it, emits `disconnect`.
+   *
+   * @returns False when the context has gone.
+   */
   pause(): boolean {
     if (!this.connected) return false;
+    if (this.held !== undefined) {
+      this.held.resuming = false;
+      return true;
+    }
+    this.held = { packages: [], ended: false, resuming: false };
     return this.link.engine.pause(this.slot, this.generation);
   }
 
-  /** Goes on reading. */
+  /**
+   * Goes on: packages held back are emitted first, after the current operation, then reading continues.
+   *
+   * @returns False when the context has gone.
+   */
   resume(): boolean {
     if (!this.connected) return false;
-    return this.link.engine.resume(this.slot, this.generation);
+    if (this.held === undefined || this.held.resuming) return true;
+    this.held.resuming = true;
+    this.link.release(this as ClientContext);
+    return true;
   }
 
   /**

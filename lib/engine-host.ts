@@ -99,7 +99,8 @@ export class EngineHost<Data> implements EventSink {
     const limits = { highWaterMark, maxQueuedBytes, onOverflow };
     this.sender = new Sender(this.#engine, this.#batch, framing, limits, addon);
     const figures = new Float64Array(CONTEXT_FIGURES);
-    this.#link = { engine: this.#engine, sender: this.sender, figures };
+    const release = this.#release;
+    this.#link = { engine: this.#engine, sender: this.sender, figures, release };
     this.#start();
   }
 
@@ -256,10 +257,33 @@ export class EngineHost<Data> implements EventSink {
 
   onPackage(slot: number, payload: Buffer): void {
     const context = this.#contexts[slot];
-    if (context !== undefined && context.phase < Phase.aborted) {
-      this.#emitter.emit('package', context, payload);
-    }
+    if (context === undefined || context.phase >= Phase.aborted) return;
+    if (context.held === undefined) this.#emitter.emit('package', context, payload);
+    else context.held.packages.push(payload);
   }
+
+  /** A context resumes: what it held back comes first, then the engine reads on. */
+  readonly #release = (context: ClientContext): void => {
+    process.nextTick(() => {
+      const { held } = context;
+      if (held === undefined) return;
+      try {
+        while (held.resuming && context.phase < Phase.aborted) {
+          const payload = held.packages.shift();
+          if (payload === undefined) {
+            context.held = undefined;
+            this.#engine.resume(context.slot, context.generation);
+            if (held.ended) this.sender.finishSoon(context);
+            return;
+          }
+          this.#emitter.emit('package', context as ClientContext<Data>, payload);
+        }
+      } finally {
+        // A listener threw: its exception surfaces, and the rest follows.
+        if (context.held === held && held.resuming) this.#release(context);
+      }
+    });
+  };
 
   onConnected(record: ConnectedRecord): void {
     const { slot, generation, token } = record;
@@ -287,6 +311,10 @@ export class EngineHost<Data> implements EventSink {
     const context = this.#contexts[slot];
     if (context === undefined) return;
     context.sawEnd = true;
+    if (context.held !== undefined) {
+      context.held.ended = true;
+      return;
+    }
     this.sender.finishSoon(context);
   }
 

@@ -129,6 +129,8 @@ export class Sender {
   /** Ends a context from this side; false = it has gone already. */
   disconnect(context: Context, graceful: boolean, graceMs: number): boolean {
     if (context.phase >= Phase.aborted) return false;
+    if (graceful) context.resume();
+    else context.held = undefined;
     this.flush();
     context.phase = graceful ? Phase.ending : Phase.aborted;
     return this.#engine.disconnect(context.slot, context.generation, graceful, graceMs);

@@ -149,6 +149,29 @@ describe.each(WORKERS)('with ioWorkers %i', (ioWorkers) => {
     expect(got).toEqual(Array.from({ length: 200 }, (_, number) => String(number)));
   });
 
+  it('a pause in the middle of a burst holds back what was already read', async () => {
+    const { server: made, port } = await server({ ioWorkers });
+    const connected = next<[ClientContext]>(made, 'connection');
+    const peer = await RawPeer.connect({ port });
+    const [context] = await connected;
+    const got: string[] = [];
+    made.on('package', (_context, payload) => {
+      got.push(String(payload));
+      if (got.length % 10 === 0) context.pause();
+    });
+    const burst = Array.from({ length: 95 }, (_, number) => frame(String(number)));
+    await peer.write(Buffer.concat(burst));
+    peer.socket.end();
+    for (let pauses = 1; pauses <= 9; pauses++) {
+      await until(() => got.length === pauses * 10);
+      await turns(5);
+      expect(got.length).toBe(pauses * 10);
+      context.resume();
+    }
+    await gone(made, context);
+    expect(got).toEqual(burst.map((_, number) => String(number)));
+  });
+
   it('a reset stays visible while paused', async () => {
     const { server: made, port } = await server({ ioWorkers });
     const connected = next<[ClientContext]>(made, 'connection');
