@@ -59,6 +59,14 @@ iocp_native_test(unit SECONDS 60 LIBRARIES iocp_core iocp_port_sim SOURCES ${_un
 
 iocp_sources(_simulation "${_tests}/simulation/*.cc")
 iocp_native_test(simulation SECONDS 120 LIBRARIES iocp_core iocp_port_sim SOURCES ${_simulation})
+if(TARGET test_simulation)
+  # One thread by nature, so the thread sanitizer has little to find there and takes long to say so.
+  set(_seeds 1500)
+  if(IOCP_SANITIZE STREQUAL "thread")
+    set(_seeds 100)
+  endif()
+  target_compile_definitions(test_simulation PRIVATE IOCP_SIMULATED_SEEDS=${_seeds})
+endif()
 
 iocp_sources(_stress "${_tests}/stress/*.cc")
 iocp_native_test(stress SECONDS 120 LIBRARIES iocp_core iocp_port_${IOCP_BACKEND} SOURCES ${_stress})

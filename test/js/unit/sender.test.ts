@@ -88,7 +88,12 @@ function setUp(limits: { onOverflow?: 'drop' | 'throw' | 'disconnect' } = {}) {
     { highWaterMark: 1000, maxQueuedBytes: 5000, onOverflow: 'drop', ...limits },
     tables,
   );
-  const link = { engine: engine as never, sender, figures: new Float64Array(8), release: () => undefined };
+  const link = {
+    engine: engine as never,
+    sender,
+    figures: new Float64Array(8),
+    release: () => undefined,
+  };
   const context = ClientContext.create(link, RECORD, undefined);
   context.phase = Phase.open;
   return { engine, batch, sender, context };
