@@ -29,7 +29,7 @@ Napi::Array syscalls(Napi::Env env) {
 
 Napi::Array stat_names(Napi::Env env) {
   Napi::Array names = Napi::Array::New(env, Engine::stat_count());
-  for (std::uint32_t i = 0; i < Engine::stat_count(); ++i) names.Set(i, Engine::stat_names()[i]);
+  for (std::uint32_t i = 0; i < Engine::stat_count(); ++i) names.Set(i, Engine::stat_name(i));
   return names;
 }
 

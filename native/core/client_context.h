@@ -149,7 +149,6 @@ class ClientContext {
   bool zero_byte_pending IOCP_GUARDED_BY(lock) = false;
   bool hang_up_pending IOCP_GUARDED_BY(lock) = false;
   bool retry_queued IOCP_GUARDED_BY(lock) = false;
-  bool unread_while_paused IOCP_GUARDED_BY(lock) = false;
   bool absolute_deadline IOCP_GUARDED_BY(lock) = false;  // progress does not extend the grace period
   bool counted_as_drained IOCP_GUARDED_BY(lock) = false;
   std::uint32_t grace_ms IOCP_GUARDED_BY(lock) = 0;

@@ -120,8 +120,9 @@ class Engine {
 
   bool figures(std::uint32_t slot, std::uint32_t generation, ContextFigures* out);
   bool tcp_info(std::uint32_t slot, std::uint32_t generation, TcpInfo* out);
-  static const char* const* stat_names() noexcept;  // stat_count() of them
   static std::size_t stat_count() noexcept;
+  static const char* stat_name(std::size_t index) noexcept;
+  // Writes stat_count() figures, in the order of their names.
   void stats(double* out) const;
 
   // --- for workers: any thread ---------------------------------------------------------------------------------------

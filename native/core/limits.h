@@ -34,7 +34,7 @@ constexpr std::uint32_t kSlabIndexMax = 1023;
 // header alone cannot claim megabytes.
 constexpr std::size_t kPartialBytesFirst = 64 * 1024;
 
-constexpr std::uint32_t kPendingReadsMax = 256;
+constexpr std::uint32_t kPendingReadsMax = 64;
 constexpr std::size_t kAcceptsPosted = 8;
 constexpr std::size_t kCompletionsPerWait = 256;
 // Finished submissions a step reacts to before it looks at the port and the clock again.

@@ -140,7 +140,6 @@ class Worker {
   std::vector<Completion> finished_;
   std::size_t finished_next_ = 0;
   std::vector<Command> commands_;
-  std::vector<ClientContext*> waiting_;
   std::unique_ptr<std::uint8_t[]> scratch_;
 };
 

@@ -82,7 +82,6 @@ void Worker::on_zero_byte_read(ClientContext& context, Status status) {
     return;
   }
   if (context.paused) {
-    context.unread_while_paused = true;
     watch_hang_up(context);
     return;
   }
@@ -399,7 +398,6 @@ void Worker::pause(ClientContext& context) {
 void Worker::resume(ClientContext& context) {
   if (!context.paused) return;
   context.paused = false;
-  context.unread_while_paused = false;
   continue_reading(context);
 }
 

@@ -303,7 +303,7 @@ class Run {
       owner->engine().stats(figures.data());
       const auto figure = [&](const std::string& name) {
         for (std::size_t i = 0; i < figures.size(); ++i) {
-          if (name == iocp::Engine::stat_names()[i]) return figures[i];
+          if (name == iocp::Engine::stat_name(i)) return figures[i];
         }
         return -1.0;
       };

@@ -118,7 +118,7 @@ double Owner::figure(const char* name) const {
   std::vector<double> figures(iocp::Engine::stat_count());
   engine_.stats(figures.data());
   for (std::size_t i = 0; i < figures.size(); ++i) {
-    if (std::strcmp(iocp::Engine::stat_names()[i], name) == 0) return figures[i];
+    if (std::strcmp(iocp::Engine::stat_name(i), name) == 0) return figures[i];
   }
   IOCP_UNREACHABLE("a figure of no such name");
 }

@@ -1,0 +1,185 @@
+// Packages out: framing into the contexts' queues, the cap on what may be queued, and one flush command per context
+// and batch. Owner's thread only.
+#include <cstring>
+
+#include "core/engine.h"
+#include "port/check.h"
+
+namespace iocp {
+
+void Engine::submit_batch(ConstBytes batch) {
+  ++batches_;
+  std::size_t at = 0;
+  while (at < batch.size()) {
+    OutputHeader header;
+    IOCP_CHECK(batch.size() - at >= sizeof header);
+    std::memcpy(&header, batch.data() + at, sizeof header);
+    IOCP_CHECK(header.length <= batch.size() - at - sizeof header);
+    const ConstBytes payload = batch.subspan(at + sizeof header, header.length);
+    at += output_record_bytes(header.length);
+    ClientContext* context = table_.find(header.slot, header.generation);
+    if (context == nullptr) {
+      ++sends_to_the_gone_;
+      continue;
+    }
+    ScopedLock guard(context->lock);
+    queue_package(*context, payload, header.flags);
+  }
+  send_flushes();
+}
+
+Status Engine::send(std::uint32_t slot, std::uint32_t generation, ConstBytes payload, std::uint32_t flags) {
+  ClientContext* context = table_.find(slot, generation);
+  if (context == nullptr) return Status::gone;
+  Status status = Status::ok;
+  SharedBytes* bytes = frame_shared(payload, flags, &status);
+  if (bytes == nullptr) return status;
+  {
+    ScopedLock guard(context->lock);
+    if (!context->accepts_sends()) {
+      status = Status::gone;
+    } else if (queue_shared(*context, bytes, flags) == Queued::no) {
+      status = Status::queue_overflow;
+    }
+  }
+  bytes->release();
+  send_flushes();
+  return status;
+}
+
+std::size_t Engine::broadcast(ConstBytes payload, std::uint32_t except_slot, const std::vector<std::uint32_t>* only) {
+  Status status = Status::ok;
+  SharedBytes* bytes = frame_shared(payload, 0, &status);
+  if (bytes == nullptr) return 0;
+  std::size_t count = 0;
+  const auto queue_to = [&](ClientContext& context) {
+    ScopedLock guard(context.lock);
+    if (context.announced && queue_shared(context, bytes, 0) == Queued::yes) ++count;
+  };
+  if (only == nullptr) {
+    table_.for_each([&](ClientContext& context) {
+      if (context.slot != except_slot) queue_to(context);
+    });
+  } else {
+    for (std::size_t i = 0; i + 1 < only->size(); i += 2) {
+      ClientContext* context = table_.find((*only)[i], (*only)[i + 1]);
+      if (context != nullptr && context->slot != except_slot) queue_to(*context);
+    }
+  }
+  bytes->release();
+  send_flushes();
+  return count;
+}
+
+bool Engine::admits(ClientContext& context, std::uint64_t bytes) {
+  if (!context.accepts_sends()) {
+    ++sends_to_the_gone_;
+    return false;
+  }
+  if (context.queue.queued_bytes() + bytes <= options_.max_queued_bytes) return true;
+  ++packages_dropped_;
+  if (options_.on_overflow == OverflowPolicy::disconnect) {
+    context.abort_queued = true;
+    context.enter(Reference::command);
+    Command command;
+    command.verb = Command::Verb::overflow;
+    command.context = &context;
+    flushes_[context.lane.index].push_back(command);
+  }
+  return false;
+}
+
+Engine::Queued Engine::queue_package(ClientContext& context, ConstBytes payload, std::uint32_t flags) {
+  if (payload.size() > kSendCopyMax) {
+    Status status = Status::ok;
+    SharedBytes* bytes = frame_shared(payload, flags, &status);
+    if (bytes == nullptr) {
+      ++packages_dropped_;
+      return Queued::no;
+    }
+    const Queued queued = queue_shared(context, bytes, flags);
+    bytes->release();
+    return queued;
+  }
+  Envelope envelope;
+  if ((flags & kOutputRaw) == 0 && !encode_envelope(options_.framing, payload, &envelope)) {
+    ++packages_dropped_;
+    return Queued::no;
+  }
+  const ConstBytes header(envelope.header.data(), envelope.header_bytes);
+  if (!admits(context, header.size() + payload.size() + envelope.trailer.size())) return Queued::no;
+  if (!context.queue.append_copy(send_buffers_, {header, payload, envelope.trailer})) {
+    ++packages_dropped_;
+    return Queued::no;
+  }
+  note_queued(context, flags);
+  return Queued::yes;
+}
+
+Engine::Queued Engine::queue_shared(ClientContext& context, SharedBytes* bytes, std::uint32_t flags) {
+  if (!admits(context, bytes->length())) return Queued::no;
+  if (!context.queue.append_shared(bytes)) {
+    ++packages_dropped_;
+    return Queued::no;
+  }
+  note_queued(context, flags);
+  return Queued::yes;
+}
+
+void Engine::note_queued(ClientContext& context, std::uint32_t flags) {
+  if ((flags & kOutputRaw) == 0) {
+    ++context.packages_sent;
+    ++packages_sent_;
+  }
+  if ((flags & kOutputNotify) != 0) {
+    if (context.marks == nullptr) context.marks = std::make_unique<std::deque<SendMark>>();
+    context.marks->push_back({context.bytes_sent + context.queue.queued_bytes(), flags >> kOutputTokenShift});
+  }
+  if (context.flush_queued) return;
+  context.flush_queued = true;
+  context.enter(Reference::command);
+  Command command;
+  command.verb = Command::Verb::flush;
+  command.context = &context;
+  flushes_[context.lane.index].push_back(command);
+}
+
+void Engine::send_flushes() {
+  for (std::size_t i = 0; i < flushes_.size(); ++i) {
+    if (flushes_[i].empty()) continue;
+    lanes_[i]->enqueue_all(flushes_[i], options_.wake_workers);
+    flushes_[i].clear();
+  }
+}
+
+SharedBytes* Engine::frame_shared(ConstBytes payload, std::uint32_t flags, Status* status) {
+  Envelope envelope;
+  if ((flags & kOutputRaw) == 0 && !encode_envelope(options_.framing, payload, &envelope)) {
+    *status = Status::package_too_large;
+    return nullptr;
+  }
+  SharedBytes* bytes = SharedBytes::create(envelope.header_bytes + payload.size() + envelope.trailer.size());
+  if (bytes == nullptr) {
+    *status = Status::out_of_memory;
+    return nullptr;
+  }
+  std::uint8_t* at = bytes->data();
+  for (const ConstBytes part : {ConstBytes(envelope.header.data(), envelope.header_bytes), payload, envelope.trailer}) {
+    if (part.empty()) continue;
+    std::memcpy(at, part.data(), part.size());
+    at += part.size();
+  }
+  return bytes;
+}
+
+std::int64_t Engine::queued(std::uint32_t slot, std::uint32_t generation) {
+  ClientContext* context = table_.find(slot, generation);
+  if (context == nullptr) return -1;
+  ScopedLock guard(context->lock);
+  if (context->state == ContextState::closed || context->abort_queued) return -1;
+  const std::uint64_t bytes = context->queue.queued_bytes();
+  if (bytes > options_.high_water_mark) context->drain_armed = true;
+  return static_cast<std::int64_t>(bytes);
+}
+
+}  // namespace iocp
