@@ -145,6 +145,11 @@ class Lane {
     timers_.schedule(timer, deadline_ms);
     return fresh;
   }
+  // As schedule(), but a deadline that is set already stays.
+  void schedule_once(Timer* timer, std::uint64_t deadline_ms) {
+    ScopedLock guard(timers_mutex_);
+    if (!timer->scheduled()) timers_.schedule(timer, deadline_ms);
+  }
   // True when it was scheduled (so a reference is to be given back).
   bool cancel(Timer* timer) {
     ScopedLock guard(timers_mutex_);
@@ -167,6 +172,7 @@ class Lane {
   // sets wants_room, then looks whether the epoch moved since it was refused. So one of them sees the other.
   std::atomic<std::uint32_t> room_epoch{0};
   std::atomic<bool> wants_room{false};
+  std::atomic<bool> full{false};  // a package was refused and no room was made since: reading would be in vain
   std::atomic<bool> unstall_requested{false};
   void want_room(std::uint32_t epoch_when_refused) {
     wants_room.store(true, std::memory_order_seq_cst);
@@ -176,6 +182,7 @@ class Lane {
   }
   // Owner. True: somebody waits, and a step must follow.
   bool make_room() {
+    full.store(false, std::memory_order_relaxed);
     room_epoch.fetch_add(1, std::memory_order_seq_cst);
     if (!wants_room.exchange(false, std::memory_order_seq_cst)) return false;
     unstall_requested.store(true, std::memory_order_release);

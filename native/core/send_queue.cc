@@ -16,7 +16,7 @@ SendQueue::Segment* SendQueue::make_pooled(BufferPool& pool) noexcept {
   if (memory == nullptr) return nullptr;
   auto* segment = new (memory) Segment;
   segment->begin = segment->storage();
-  segment->room = static_cast<std::uint32_t>(pool.buffer_bytes() - sizeof(Segment));
+  segment->room = pool.buffer_bytes() - sizeof(Segment);
   return segment;
 }
 
@@ -69,7 +69,7 @@ bool SendQueue::append_copy(BufferPool& pool, std::initializer_list<ConstBytes> 
   for (ConstBytes part : parts) {
     while (!part.empty()) {
       if (into->room == 0) into = into->next;
-      const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(part.size(), into->room));
+      const std::size_t count = std::min(part.size(), into->room);
       // `begin` may have advanced, but begin + length is always the end of what was copied in.
       std::memcpy(const_cast<std::uint8_t*>(into->begin) + into->length, part.data(), count);
       into->length += count;
@@ -88,7 +88,7 @@ bool SendQueue::append_shared(SharedBytes* bytes) noexcept {
   bytes->add_reference();
   segment->shared = bytes;
   segment->begin = bytes->data();
-  segment->length = static_cast<std::uint32_t>(bytes->length());
+  segment->length = bytes->length();
   push(segment);
   queued_bytes_ += bytes->length();
   return true;
@@ -109,7 +109,7 @@ void SendQueue::consume(BufferPool& pool, std::uint64_t bytes) noexcept {
     Segment* segment = head_;
     if (bytes < segment->length) {
       segment->begin += bytes;
-      segment->length -= static_cast<std::uint32_t>(bytes);
+      segment->length -= static_cast<std::size_t>(bytes);
       return;
     }
     bytes -= segment->length;

@@ -43,8 +43,8 @@ class SendQueue {
     Segment* next = nullptr;
     SharedBytes* shared = nullptr;  // null = pooled
     const std::uint8_t* begin = nullptr;
-    std::uint32_t length = 0;
-    std::uint32_t room = 0;  // pooled: bytes free behind begin + length
+    std::size_t length = 0;
+    std::size_t room = 0;  // pooled: bytes free behind begin + length
 
     std::uint8_t* storage() noexcept { return reinterpret_cast<std::uint8_t*>(this + 1); }
   };

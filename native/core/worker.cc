@@ -238,6 +238,8 @@ void Worker::release(ClientContext& context, Reference reason) {
 }
 
 void Worker::unstall() {
+  // Again here: a worker may have called the lane full just after its owner had made room.
+  lane_.full.store(false, std::memory_order_relaxed);
   std::vector<ClientContext*> stalled;
   lane_.take_stalled(&stalled);
   for (ClientContext* context : stalled) {

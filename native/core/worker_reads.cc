@@ -94,6 +94,12 @@ void Worker::on_zero_byte_read(ClientContext& context, Status status) {
 }
 
 void Worker::read_until_empty(ClientContext& context) {
+  const std::uint32_t epoch = lane_.room_epoch.load(std::memory_order_seq_cst);
+  if (lane_.full.load(std::memory_order_relaxed)) {
+    // Bytes are better kept in the kernel, where they push back on the peer, than copied aside here.
+    stall(context, epoch);
+    return;
+  }
   std::size_t budget = kReadBudgetBytes;
   while (budget > 0) {
     const MutableBytes direct = context.framer.direct_target();
@@ -276,6 +282,7 @@ std::size_t Worker::feed(ClientContext& context, ConstBytes bytes) {
     case FeedResult::Outcome::drained:
       break;
     case FeedResult::Outcome::no_room:
+      lane_.full.store(true, std::memory_order_relaxed);
       stall(context, epoch);
       break;
     case FeedResult::Outcome::illegal_length: {

@@ -84,7 +84,7 @@ void Worker::queue_retry(ClientContext& context) {
   context.retry_queued = true;
   context.enter(Reference::retry);
   lane_.add_retry(&context);
-  lane_.schedule(&lane_.retry_timer, now_ms_ + kRetryDelayMs);
+  lane_.schedule_once(&lane_.retry_timer, now_ms_ + kRetryDelayMs);
 }
 
 }  // namespace iocp
