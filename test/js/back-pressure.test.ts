@@ -1,6 +1,7 @@
 // Water marks, caps and pauses: no side can make the other grow without limit, and nothing is lost on the way.
 
 import { once } from 'node:events';
+import { setTimeout as tick } from 'node:timers/promises';
 
 import type { ClientContext, DisconnectReason } from 'iocp';
 import { describe, expect, it } from 'vitest';
@@ -29,13 +30,21 @@ async function deaf(options: import('iocp').IocpOptions) {
   return { made, context, peer };
 }
 
-/** Sends until the system takes no more. When it returns, a `drain` is due and was not emitted yet. */
+/**
+ * Sends until the system takes no more: the queue stays above the mark for fifty ticks of the clock, in which an I/O
+ * thread would have written if it could. When it returns, a `drain` is due and was not emitted yet.
+ */
 async function fill(context: ClientContext, size: number, highWaterMark: number): Promise<number> {
-  for (let count = 1, full = 0; ; count++) {
-    full = context.send(Buffer.alloc(size, count - 1)) ? 0 : full + 1;
-    if (full >= 5 && context.queuedBytes > highWaterMark) return count;
-    await turns(2);
+  let count = 0;
+  for (let ticks = 0; ticks < 50; ticks++) {
+    while (context.queuedBytes <= highWaterMark) {
+      context.send(Buffer.alloc(size, count++));
+      await turns(2);
+      ticks = 0;
+    }
+    await tick(1);
   }
+  return count;
 }
 
 describe.each(WORKERS)('with ioWorkers %i', (ioWorkers) => {
