@@ -39,6 +39,8 @@ struct Expectation {
 constexpr Expectation kExpectations[] = {
     {"--filter sound:", true},
     {"--list", true},
+    {"--filter broken --without broken", false},
+    {"--filter sound: --without broken", true},
     {"--filter seeded: --seed 42", true},
     {"--filter seeded: --seed 43", false},
     {"--filter seeded: --seed many", false},
