@@ -123,14 +123,25 @@ class Lane {
   void wake() {
     if (!wake_posted.exchange(true, std::memory_order_acq_rel)) port.post(&wake_operation);
   }
-  void take_commands(std::vector<Command>* into) {
+  // Commands are run by one worker at a time: two that each took some would run a resume() before the pause() that
+  // came first. False when there are none, or another worker is at it; else commands_done() must follow.
+  bool take_commands(std::vector<Command>* into) {
     into->clear();
     ScopedLock guard(inbox_mutex_);
+    if (commands_running_ || inbox_.empty()) return false;
+    commands_running_ = true;
     inbox_.swap(*into);
+    return true;
   }
+  void commands_done() {
+    ScopedLock guard(inbox_mutex_);
+    commands_running_ = false;
+  }
+  // True when take_commands() would find some. What comes while another worker runs commands is that worker's, who
+  // looks again before it sleeps.
   bool has_commands() const {
     ScopedLock guard(inbox_mutex_);
-    return !inbox_.empty();
+    return !commands_running_ && !inbox_.empty();
   }
 
   Operation wake_operation;
@@ -214,6 +225,7 @@ class Lane {
  private:
   mutable Mutex inbox_mutex_;
   std::vector<Command> inbox_ IOCP_GUARDED_BY(inbox_mutex_);
+  bool commands_running_ IOCP_GUARDED_BY(inbox_mutex_) = false;
   Mutex timers_mutex_;
   TimerWheel timers_ IOCP_GUARDED_BY(timers_mutex_);
   Mutex lists_mutex_;

@@ -68,8 +68,9 @@ void Worker::fire_timers() {
 }
 
 void Worker::run_inbox() {
-  lane_.take_commands(&commands_);
+  if (!lane_.take_commands(&commands_)) return;
   for (const Command& command : commands_) run(command);
+  lane_.commands_done();
 }
 
 void Worker::run(const Command& command) {
