@@ -163,9 +163,18 @@ class Lane {
     timers_.cancel(timer);
     return was;
   }
-  Timer* expire(std::uint64_t now_ms) {
+  // What a due timer belongs to, or false. Read under the lock: once it is released, another worker may find the
+  // timer no longer scheduled and free it.
+  struct Due {
+    Timer::Kind kind = Timer::Kind::context;
+    void* owner = nullptr;
+  };
+  bool expire(std::uint64_t now_ms, Due* due) {
     ScopedLock guard(timers_mutex_);
-    return static_cast<Timer*>(timers_.expire(now_ms));
+    const auto* timer = static_cast<const Timer*>(timers_.expire(now_ms));
+    if (timer == nullptr) return false;
+    *due = {timer->kind, timer->owner};
+    return true;
   }
   std::int32_t next_due_in(std::uint64_t now_ms) {
     ScopedLock guard(timers_mutex_);
