@@ -41,7 +41,8 @@ void WorkerThreads::run(std::size_t worker_index) {
 
 void WorkerThreads::stop() {
   stopping_.store(true, std::memory_order_release);
-  if (engine_ != nullptr) {
+  // Without threads there is nobody to wake, and the lanes may be closed already.
+  if (!threads_.empty()) {
     for (std::size_t i = 0; i < engine_->lane_count(); ++i) engine_->lane(i).wake();
     for (std::thread& thread : threads_) thread.join();
   }
