@@ -144,9 +144,8 @@ Status Port::State::complete_accept(AcceptOperation& operation, Socket& listener
   if (status == Status::ok && setsockopt(buffer->socket.get(), SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT,
                                          reinterpret_cast<const char*>(&from), sizeof(from)) != 0) {
     status = last_socket_error();
-    if (status == Status::not_connected) status = Status::connection_reset;
   }
-  if (ends_connection(status)) {
+  if (ends_connection(status) || status == Status::not_connected) {
     // The peer gave up in the backlog: no fault of the listener's, and nothing its owner asked to hear.
     // A reference of this thread's own: the operation's goes with the new packet, which may be gone at once.
     listener.references.fetch_add(1, std::memory_order_relaxed);
