@@ -1,6 +1,12 @@
 # The addon, iocp.node: native/binding linked with the core and this system's port.
 # Included only when cmake-js has said where the Node-API headers are (CMAKE_JS_INC).
 iocp_sources(_binding "${PROJECT_SOURCE_DIR}/native/binding/*.cc")
+# One file per family of systems says whether the host's event loop can be watched.
+if(WIN32)
+  list(FILTER _binding EXCLUDE REGEX "/host_loop_posix\\.cc$")
+else()
+  list(FILTER _binding EXCLUDE REGEX "/host_loop_windows\\.cc$")
+endif()
 foreach(_needed IN ITEMS iocp_core iocp_port_${IOCP_BACKEND})
   if(NOT TARGET ${_needed})
     message(FATAL_ERROR "the addon needs ${_needed}, and its sources are missing")
@@ -23,6 +29,20 @@ target_compile_definitions(iocp PRIVATE NAPI_VERSION=8 NAPI_DISABLE_CPP_EXCEPTIO
 target_link_libraries(iocp PRIVATE iocp_core iocp_port_${IOCP_BACKEND} iocp_settings)
 if(NOT MSVC)
   target_compile_options(iocp PRIVATE -fno-exceptions)
+endif()
+if(WIN32)
+  # Node-API's functions are looked up when the addon is loaded: no import library, whatever the host is called.
+  list(GET CMAKE_JS_INC 0 _node_api)
+  file(STRINGS "${_node_api}/../def/node_api.def" _functions REGEX "^ *(napi|node_api)_")
+  set(NAPI_SLOTS "")
+  set(NAPI_TABLE "")
+  foreach(_function IN LISTS _functions)
+    string(STRIP "${_function}" _function)
+    string(APPEND NAPI_SLOTS "FARPROC __imp_${_function};\n")
+    string(APPEND NAPI_TABLE "    {\"${_function}\", &__imp_${_function}},\n")
+  endforeach()
+  configure_file("${PROJECT_SOURCE_DIR}/cmake/win_node_api.cc.in" "${CMAKE_CURRENT_BINARY_DIR}/win_node_api.cc" @ONLY)
+  target_sources(iocp PRIVATE "${CMAKE_CURRENT_BINARY_DIR}/win_node_api.cc")
 endif()
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   # Nothing but the module's entry point is visible, so two addons in one process never share symbols by accident.

@@ -24,18 +24,29 @@ endfunction()
 set(_native "${PROJECT_SOURCE_DIR}/native")
 
 iocp_sources(_port_common "${_native}/port/*.cc")
-iocp_sources(_port_shared "${_native}/port/${IOCP_BACKEND_SHARED_FOLDER}/*.cc")
+set(_port_shared "")
+if(IOCP_BACKEND_SHARED_FOLDER)
+  iocp_sources(_port_shared "${_native}/port/${IOCP_BACKEND_SHARED_FOLDER}/*.cc")
+endif()
 iocp_sources(_port_backend "${_native}/port/${IOCP_BACKEND}/*.cc")
 if(_port_backend)
   iocp_static_library(iocp_port_${IOCP_BACKEND} ${_port_common} ${_port_shared} ${_port_backend})
+  if(WIN32)
+    target_link_libraries(iocp_port_${IOCP_BACKEND} PUBLIC ws2_32 mswsock iphlpapi ntdll synchronization)
+  endif()
 endif()
 
-# The simulator is a backend like any other; of the system it borrows only the text form of addresses.
+# The simulator is a backend like any other; of the system it borrows only the text form of addresses and the sleep of a
+# lock.
 if(IOCP_BUILD_TESTS)
   iocp_sources(_port_sim "${_native}/port/sim/*.cc")
-  iocp_sources(_address_text "${_native}/port/posix/address_text.cc")
+  iocp_sources(_system "${_native}/port/${IOCP_SYSTEM_FOLDER}/address_text.cc"
+    "${_native}/port/${IOCP_SYSTEM_FOLDER}/word_wait.cc")
   if(_port_sim)
-    iocp_static_library(iocp_port_sim ${_port_common} ${_address_text} ${_port_sim})
+    iocp_static_library(iocp_port_sim ${_port_common} ${_system} ${_port_sim})
+    if(WIN32)
+      target_link_libraries(iocp_port_sim PUBLIC ws2_32 iphlpapi synchronization)
+    endif()
   endif()
 endif()
 

@@ -154,7 +154,8 @@ class ClientContext {
   std::uint32_t grace_ms IOCP_GUARDED_BY(lock) = 0;
   std::uint32_t references IOCP_GUARDED_BY(lock) = 0;
   Socket* socket IOCP_GUARDED_BY(lock) = nullptr;
-  Timer timer;  // guarded by the lane's timer lock
+  Timer timer;                                                    // guarded by the lane's timer lock
+  std::uint64_t timer_due_ms IOCP_GUARDED_BY(lock) = UINT64_MAX;  // what its owner knows of it; UINT64_MAX = not set
 
   // --- the way in --------------------------------------------------------------------------------------------
   Operation zero_byte_read IOCP_GUARDED_BY(lock);

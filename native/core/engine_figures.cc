@@ -6,8 +6,8 @@ namespace iocp {
 bool Engine::figures(std::uint32_t slot, std::uint32_t generation, ContextFigures* out) {
   ClientContext* context = table_.find(slot, generation);
   if (context == nullptr) return false;
+  // Also of a closed context: until its owner has read the disconnected record these are the figures it sees.
   ScopedLock guard(context->lock);
-  if (context->state == ContextState::closed) return false;
   out->bytes_received = context->bytes_received;
   out->bytes_sent = context->bytes_sent;
   out->packages_received = context->packages_received;

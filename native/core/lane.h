@@ -123,14 +123,25 @@ class Lane {
   void wake() {
     if (!wake_posted.exchange(true, std::memory_order_acq_rel)) port.post(&wake_operation);
   }
-  void take_commands(std::vector<Command>* into) {
+  // Commands are run by one worker at a time: two that each took some would run a resume() before the pause() that
+  // came first. False when there are none, or another worker is at it; else commands_done() must follow.
+  bool take_commands(std::vector<Command>* into) {
     into->clear();
     ScopedLock guard(inbox_mutex_);
+    if (commands_running_ || inbox_.empty()) return false;
+    commands_running_ = true;
     inbox_.swap(*into);
+    return true;
   }
+  void commands_done() {
+    ScopedLock guard(inbox_mutex_);
+    commands_running_ = false;
+  }
+  // True when take_commands() would find some. What comes while another worker runs commands is that worker's, who
+  // looks again before it sleeps.
   bool has_commands() const {
     ScopedLock guard(inbox_mutex_);
-    return !inbox_.empty();
+    return !commands_running_ && !inbox_.empty();
   }
 
   Operation wake_operation;
@@ -157,9 +168,18 @@ class Lane {
     timers_.cancel(timer);
     return was;
   }
-  Timer* expire(std::uint64_t now_ms) {
+  // What a due timer belongs to, or false. Read under the lock: once it is released, another worker may find the
+  // timer no longer scheduled and free it.
+  struct Due {
+    Timer::Kind kind = Timer::Kind::context;
+    void* owner = nullptr;
+  };
+  bool expire(std::uint64_t now_ms, Due* due) {
     ScopedLock guard(timers_mutex_);
-    return static_cast<Timer*>(timers_.expire(now_ms));
+    const auto* timer = static_cast<const Timer*>(timers_.expire(now_ms));
+    if (timer == nullptr) return false;
+    *due = {timer->kind, timer->owner};
+    return true;
   }
   std::int32_t next_due_in(std::uint64_t now_ms) {
     ScopedLock guard(timers_mutex_);
@@ -221,6 +241,7 @@ class Lane {
  private:
   mutable Mutex inbox_mutex_;
   std::vector<Command> inbox_ IOCP_GUARDED_BY(inbox_mutex_);
+  bool commands_running_ IOCP_GUARDED_BY(inbox_mutex_) = false;
   Mutex timers_mutex_;
   TimerWheel timers_ IOCP_GUARDED_BY(timers_mutex_);
   Mutex lists_mutex_;

@@ -43,19 +43,21 @@ void Worker::run_commands(std::uint64_t now_ms) {
 }
 
 void Worker::fire_timers() {
-  while (Timer* timer = lane_.expire(now_ms_)) {
-    switch (timer->kind) {
+  Lane::Due due;
+  while (lane_.expire(now_ms_, &due)) {
+    switch (due.kind) {
       case Timer::Kind::context: {
-        auto& context = *static_cast<ClientContext*>(timer->owner);
+        auto& context = *static_cast<ClientContext*>(due.owner);
         {
           ScopedLock guard(context.lock);
-          on_context_timer(context);
+          // Between the wheel and the lock another worker may have moved or cancelled it: then it is not due.
+          if (now_ms_ >= context.timer_due_ms) on_context_timer(context);
         }
         release(context, Reference::timer);
         break;
       }
       case Timer::Kind::connect:
-        on_connect_timer(static_cast<ConnectRequest*>(timer->owner));
+        on_connect_timer(static_cast<ConnectRequest*>(due.owner));
         break;
       case Timer::Kind::accept:
         resume_accepts();
@@ -68,8 +70,9 @@ void Worker::fire_timers() {
 }
 
 void Worker::run_inbox() {
-  lane_.take_commands(&commands_);
+  if (!lane_.take_commands(&commands_)) return;
   for (const Command& command : commands_) run(command);
+  lane_.commands_done();
 }
 
 void Worker::run(const Command& command) {

@@ -61,6 +61,7 @@ class Worker {
   void hold_accepts();
   void release_accepts();
   void close_listeners();
+  std::unique_ptr<Listener> take_out(const Listener& listener) IOCP_REQUIRES(lane_.connections_mutex);
   bool listener_is_done(const Listener& listener) const IOCP_REQUIRES(lane_.connections_mutex);
   void place(RawSocket raw, const Address& peer, std::uint32_t listener_id);
   void adopt(const Adoption& adoption);

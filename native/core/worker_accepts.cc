@@ -88,7 +88,8 @@ void Worker::on_accept(AcceptOperation* operation, Status status) {
   const bool congested = lane_.mailbox.congested();
   if (congested) lane_.want_room(epoch);
   bool told_to_close = false;
-  bool done = false;
+  std::unique_ptr<Listener> done;
+  const std::uint32_t id = listener.id;
   {
     ScopedLock guard(lane_.connections_mutex);
     listener.resting.push_back(operation);
@@ -97,7 +98,8 @@ void Worker::on_accept(AcceptOperation* operation, Status status) {
       lane_.port.close_socket(listener.socket, CloseMode::normal);
     }
     if (listener.closing) {
-      done = listener_is_done(listener);
+      // Taken out under the same lock: another worker that closes the listeners must not end it a second time.
+      if (listener_is_done(listener)) done = take_out(listener);
     } else if (rest) {
       lane_.schedule(&listener.timer, now_ms_ + kRetryDelayMs);
     } else if (!congested && !lane_.accepts_held) {
@@ -107,13 +109,18 @@ void Worker::on_accept(AcceptOperation* operation, Status status) {
   if (told_to_close) {
     const std::array<std::uint32_t, 2> words = {static_cast<std::uint32_t>(status),
                                                 static_cast<std::uint32_t>(Syscall::accept)};
-    lane_.mailbox.control(RecordKind::listener_failed, 0, listener.id, {bytes_of(words)});
+    lane_.mailbox.control(RecordKind::listener_failed, 0, id, {bytes_of(words)});
   }
-  if (done) {
-    ScopedLock guard(lane_.connections_mutex);
-    std::erase_if(lane_.listeners, [&](const auto& other) { return other.get() == &listener; });
-  }
-  if (done) engine_.leave_busy();
+  if (done != nullptr) engine_.leave_busy();
+}
+
+std::unique_ptr<Listener> Worker::take_out(const Listener& listener) {
+  const auto found = std::find_if(lane_.listeners.begin(), lane_.listeners.end(),
+                                  [&](const auto& other) { return other.get() == &listener; });
+  IOCP_CHECK(found != lane_.listeners.end());
+  std::unique_ptr<Listener> taken = std::move(*found);
+  lane_.listeners.erase(found);
+  return taken;
 }
 
 bool Worker::listener_is_done(const Listener& listener) const {

@@ -8,10 +8,12 @@
 namespace iocp {
 
 void Worker::set_timer(ClientContext& context, std::uint32_t delay_ms) {
-  if (lane_.schedule(&context.timer, now_ms_ + delay_ms)) context.enter(Reference::timer);
+  context.timer_due_ms = now_ms_ + delay_ms;
+  if (lane_.schedule(&context.timer, context.timer_due_ms)) context.enter(Reference::timer);
 }
 
 void Worker::cancel_timer(ClientContext& context) {
+  context.timer_due_ms = UINT64_MAX;
   // Not the last reference: whoever called holds one.
   if (lane_.cancel(&context.timer)) IOCP_CHECK(!context.leave(Reference::timer));
 }

@@ -35,16 +35,16 @@ void WorkerThreads::run(std::size_t worker_index) {
     worker.collect(worker.sleep_limit_ms(monotonic_ms()));
     worker.step(monotonic_ms());
   }
+  // One wake rouses one of the threads that may sleep in a lane; each passes it on as it leaves.
+  worker.lane().wake();
 }
 
 void WorkerThreads::stop() {
   stopping_.store(true, std::memory_order_release);
-  if (engine_ != nullptr) {
-    // Every worker of a lane must come out of its sleep: a lane is woken once per thread that may sleep there.
-    for (std::thread& thread : threads_) {
-      for (std::size_t i = 0; i < engine_->lane_count(); ++i) engine_->lane(i).wake();
-      thread.join();
-    }
+  // Without threads there is nobody to wake, and the lanes may be closed already.
+  if (!threads_.empty()) {
+    for (std::size_t i = 0; i < engine_->lane_count(); ++i) engine_->lane(i).wake();
+    for (std::thread& thread : threads_) thread.join();
   }
   threads_.clear();
 }

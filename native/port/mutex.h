@@ -38,6 +38,12 @@ class IOCP_CAPABILITY("mutex") Mutex {
   std::mutex mutex_;
 };
 
+// Sleep and wake on a word of memory, by the system's own means: std::atomic's wait() loses wake-ups where libstdc++
+// 12 finds no futex (MinGW), for it looks at the word before it takes the lock it sleeps with. Each system's folder
+// defines these in word_wait.cc. wait_on_word() may return for no reason; wake_word() wakes one sleeper at least.
+void wait_on_word(const std::atomic<std::uint32_t>& word, std::uint32_t while_it_is) noexcept;
+void wake_word(std::atomic<std::uint32_t>& word) noexcept;
+
 // Four bytes rather than forty, for objects that exist in tens of thousands. Fair enough for locks that are
 // held for microseconds and hardly ever contended; waits in the kernel, never spins for long.
 class IOCP_CAPABILITY("mutex") CompactMutex {
@@ -51,12 +57,12 @@ class IOCP_CAPABILITY("mutex") CompactMutex {
     if (state_.compare_exchange_strong(expected, kHeld, std::memory_order_acquire)) return;
     // Mark the lock contended before sleeping, so that unlock() knows somebody must be woken.
     while (state_.exchange(kContended, std::memory_order_acquire) != kFree) {
-      state_.wait(kContended, std::memory_order_relaxed);
+      wait_on_word(state_, kContended);
     }
   }
 
   void unlock() IOCP_RELEASE() {
-    if (state_.exchange(kFree, std::memory_order_release) == kContended) state_.notify_one();
+    if (state_.exchange(kFree, std::memory_order_release) == kContended) wake_word(state_);
   }
 
  private:

@@ -33,8 +33,9 @@ EngineOptions options_for(std::uint32_t lanes, std::uint32_t pending_reads, bool
 }
 
 std::string description(const EngineOptions& options) {
-  return std::to_string(options.lanes) + " lanes, " + std::to_string(options.pending_reads) + " pending reads, " +
-         (options.zero_byte_reads ? "with" : "without") + " zero-byte reads: ";
+  return std::to_string(options.lanes) + " lanes, " + std::to_string(options.workers_per_lane) + " workers each, " +
+         std::to_string(options.pending_reads) + " pending reads, " + (options.zero_byte_reads ? "with" : "without") +
+         " zero-byte reads: ";
 }
 
 void connect(Owner& owner, const iocp::Address& server, std::uint32_t count) {
@@ -80,7 +81,11 @@ void echo(const EngineOptions& options) {
 
 void echo_with_every_way_to_read(std::uint32_t lanes) {
   for (const std::uint32_t pending_reads : {1U, 4U, 16U}) {
-    for (const bool zero_byte_reads : {true, false}) echo(options_for(lanes, pending_reads, zero_byte_reads));
+    for (const bool zero_byte_reads : {true, false}) {
+      const EngineOptions options = options_for(lanes, pending_reads, zero_byte_reads);
+      test::context(description(options));
+      echo(options);
+    }
   }
 }
 

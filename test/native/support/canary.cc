@@ -11,14 +11,14 @@
 
 TEST("sound: passes") { CHECK_EQ(1 + 1, 2); }
 
-TEST("broken check: fails and goes on") {
+TEST("broken-check: fails and goes on") {
   CHECK(1 + 1 == 3);
   CHECK_EQ(1 + 1, 2);
 }
 
-TEST("broken comparison: fails and prints both values") { CHECK_EQ(1 + 1, 3); }
+TEST("broken-comparison: fails and prints both values") { CHECK_EQ(1 + 1, 3); }
 
-TEST("broken requirement: ends its case") {
+TEST("broken-requirement: ends its case") {
   REQUIRE(1 + 1 == 3);
   std::exit(0);  // reached only when REQUIRE does not end the case: a success that must not happen
 }
@@ -31,6 +31,7 @@ TEST("seeded: sees the seed of the command line") { CHECK_EQ(test::seed(), 42U);
 
 namespace {
 
+// Without spaces in the arguments, for cmd.exe strips the outermost quotes of a line that has more than one pair.
 struct Expectation {
   const char* arguments;
   bool success;
@@ -39,14 +40,16 @@ struct Expectation {
 constexpr Expectation kExpectations[] = {
     {"--filter sound:", true},
     {"--list", true},
+    {"--filter broken --without broken", false},
+    {"--filter sound: --without broken", true},
     {"--filter seeded: --seed 42", true},
     {"--filter seeded: --seed 43", false},
     {"--filter seeded: --seed many", false},
-    {"--filter \"broken check:\"", false},
-    {"--filter \"broken comparison:\"", false},
-    {"--filter \"broken requirement:\"", false},
+    {"--filter broken-check:", false},
+    {"--filter broken-comparison:", false},
+    {"--filter broken-requirement:", false},
     {"--filter endless:", false},
-    {"--filter \"no such case\"", false},
+    {"--filter no-such-case", false},
     {"--no-such-option", false},
 };
 

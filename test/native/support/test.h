@@ -26,7 +26,8 @@ struct Case {
 };
 
 // Runs the cases the command line asks for; the exit code of the process.
-//   --list   --filter text   --seed number
+//   --list   --filter text   --without text   --seed number
+// --without may be given several times; what it leaves out is printed, so that nothing is skipped in silence.
 int run(int argument_count, char** arguments);
 
 // For cases with a random part: from --seed, else a new one for every run, printed at its start.
