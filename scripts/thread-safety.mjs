@@ -28,7 +28,13 @@ const flags = [
   ...system('node-api-headers/include'),
 ];
 
-const sources = filesUnder('native', '.cc');
+// The Windows backend needs Windows' headers, which are not on this system: said, not passed over in silence.
+const windowsOnly = path.join('native', 'port', 'iocp') + path.sep;
+const all = filesUnder('native', '.cc');
+const sources = all.filter((file) => process.platform === 'win32' || !file.includes(windowsOnly));
+if (sources.length < all.length) {
+  console.log(`thread safety: ${all.length - sources.length} files of ${windowsOnly} need Windows`);
+}
 const failed = sources.filter((file) => run(compiler, [...flags, file]) !== 0);
 console.log(
   `thread safety: ${sources.length - failed.length} files passed, ${failed.length} failed`,
