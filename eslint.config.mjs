@@ -3,7 +3,7 @@ import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 export default defineConfig(
-  globalIgnores(['build*/', 'dist/', 'node_modules/', 'prebuilds/', 'bench/node_modules/']),
+  globalIgnores(['build*/', 'dist/', 'node_modules/', 'prebuilds/', 'bench/peers/node_modules/']),
   tseslint.configs.recommended,
   {
     rules: {

@@ -1,23 +1,25 @@
-// Runs echo servers side by side and prints how ours compares with the best program on `net`.
+// Runs framed echo servers side by side and prints how ours compares with the best program on `net`, Bun and C++.
 // Every cell is a fresh server process and a fresh generator process; rounds are interleaved so that a slow minute of
 // the machine hits everybody; a cell's figure is the median of its rounds. A figure with errors is never printed.
-//   npm run bench -- [--scenario 64x16x64]… [--rounds 5] [--seconds 3] [--warmup 1] [--servers a,b] [--hold N]
-import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 
-import { findTool, needTool, read, root } from '../scripts/run.mjs';
+import { root } from '../scripts/run.mjs';
+import { cell, prepare } from './cells.mjs';
+import { chart } from './chart.mjs';
+import { markdownTable, ratios, summarise, textTable } from './report.mjs';
+import { drivers, hold, parseScenario, scenarios } from './scenarios.mjs';
 
 const help = `npm run bench -- [options]
-  --scenario CxKxB   connections x outstanding packages per connection x payload bytes; may be repeated
-                     (default: 1x1x64 64x1x64 64x16x64 64x16x4096 16x4x65536)
-  --hold N           also: N mostly idle connections, one slow echo each; shows memory per connection
+  --scenario S       one of ${scenarios.map((scenario) => scenario.name).join(', ')},
+                     or CxKxB: connections x outstanding packages each x payload bytes; may be repeated (default: all)
+  --hold N           N mostly idle connections; shows memory per connection
   --rounds N         rounds per cell, interleaved (default 5)
   --seconds N        measured seconds per round (default 3)      --warmup N   seconds before (default 1)
-  --servers a,b      any of net-slices, net-framed, net-framed-cork, iocp, c-epoll (default: all)`;
+  --drivers a,b      only these of ${Object.keys(drivers).join(', ')}
+  --publish          also writes docs/benchmarks.md and docs/benchmarks.svg`;
 
 const { values: options } = parseArgs({
   options: {
@@ -26,7 +28,8 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '3' },
     warmup: { type: 'string', default: '1' },
-    servers: { type: 'string' },
+    drivers: { type: 'string' },
+    publish: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
@@ -35,223 +38,85 @@ if (options.help) {
   process.exit(0);
 }
 
-const buildFolder = path.join(root, 'build-bench');
-const loadgen = path.join(buildFolder, 'iocp_loadgen');
-const servers = {
-  'net-slices': [process.execPath, path.join(root, 'bench/servers/net-slices.mjs')],
-  'net-framed': [process.execPath, path.join(root, 'bench/servers/net-framed.mjs')],
-  'net-framed-cork': [process.execPath, path.join(root, 'bench/servers/net-framed-cork.mjs')],
-  iocp: [process.execPath, path.join(root, 'bench/servers/iocp.mjs')],
-  'c-epoll': [path.join(buildFolder, 'iocp_c_epoll')],
-};
-// net-slices answers bytes, not packages: it is shown as the floor, but it does less than was asked.
-const peersOnNet = ['net-framed', 'net-framed-cork'];
-
-const chosen = options.servers?.split(',') ?? Object.keys(servers);
-const unknown = chosen.filter((name) => !(name in servers));
-if (unknown.length > 0) throw new RangeError(`unknown server: ${unknown.join(', ')}\n${help}`);
-
-function parseScenario(text) {
-  const match = /^(\d+)x(\d+)x(\d+)$/.exec(text);
-  if (match === null) throw new RangeError(`a scenario reads CxKxB, as in 64x16x64, not '${text}'`);
-  const [connections, outstanding, payload] = match.slice(1).map(Number);
-  return { name: text, connections, hold: false, arguments: { connections, outstanding, payload } };
+function number(name, least) {
+  const value = Number(options[name]);
+  if (Number.isFinite(value) && value >= least) return value;
+  throw new RangeError(`--${name} takes a number of at least ${least}, not '${options[name]}'`);
 }
+const rounds = number('rounds', 1);
+const times = { seconds: number('seconds', 0), warmup: number('warmup', 0) };
 
-const scenarios = (
-  options.scenario ??
-  (options.hold === undefined ? ['1x1x64', '64x1x64', '64x16x64', '64x16x4096', '16x4x65536'] : [])
-).map(parseScenario);
-if (options.hold !== undefined) {
-  const connections = Number(options.hold);
-  scenarios.push({
-    name: `hold ${connections}`,
-    connections,
-    hold: true,
-    arguments: { hold: connections, payload: 64 },
-  });
-}
+const wanted = options.drivers?.split(',') ?? Object.keys(drivers);
+const unknown = wanted.filter((name) => !(name in drivers));
+if (unknown.length > 0) throw new RangeError(`unknown driver: ${unknown.join(', ')}\n${help}`);
 
-function build() {
-  needTool('cmake');
-  const generator = findTool('ninja') ? ['-G', 'Ninja'] : [];
-  read('cmake', ['-S', root, '-B', buildFolder, ...generator, '-DIOCP_BUILD_BENCH=ON']);
-  read('cmake', ['--build', buildFolder, '--target', 'iocp_loadgen', 'iocp_c_epoll']);
-}
-
-// --- what the system says about a process -------------------------------------------------------
-
-const ticksPerSecond = 100; // USER_HZ, fixed by Linux for /proc
-
-function cpuSeconds(pid) {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
-}
-
-function residentMegabytes(pid) {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+)/.exec(status)[1]) / 1024;
-}
-
-// Prefix for a command that needs more descriptors than this shell may open; needs the right to raise the limit.
-function withDescriptors(wanted) {
-  const hard = /Max open files\s+\S+\s+(\S+)/.exec(readFileSync('/proc/self/limits', 'utf8'))[1];
-  if (hard === 'unlimited' || Number(hard) >= wanted) return [];
-  return ['prlimit', `--nofile=${wanted}:${wanted}`];
-}
-
-// --- one cell ---------------------------------------------------------------------------------------
-
-function exited(child) {
-  return new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? code)));
-}
-
-async function startServer(name, connections) {
-  const [command, ...rest] = [...withDescriptors(connections + 64), ...servers[name]];
-  const child = spawn(command, rest, {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: {
-      ...process.env,
-      IOCP_OPTIONS: JSON.stringify({
-        maxConnections: Math.max(10_000, connections + 16),
-        ...JSON.parse(process.env.IOCP_OPTIONS ?? '{}'),
-      }),
-    },
-  });
-  const gone = exited(child);
-  for await (const line of createInterface({ input: child.stdout })) {
-    const match = /^listening (\d+)$/.exec(line);
-    if (match !== null) return { child, gone, port: Number(match[1]) };
-  }
-  throw new Error(`${name} ended (${await gone}) before it listened`);
-}
-
-async function generate(scenario, server) {
-  const args = Object.entries({
-    ...scenario.arguments,
-    port: server.port,
-    seconds: options.seconds,
-    warmup: options.warmup,
-  }).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const [command, ...rest] = [...withDescriptors(scenario.connections + 64), loadgen, ...args];
-  const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const gone = exited(child);
-  let cpuBefore = 0;
-  let result;
-  for await (const line of createInterface({ input: child.stdout })) {
-    if (line === 'measuring') cpuBefore = cpuSeconds(server.child.pid);
-    else {
-      result = JSON.parse(line);
-      result.server_cpu_seconds = cpuSeconds(server.child.pid) - cpuBefore;
-      result.server_rss_megabytes = residentMegabytes(server.child.pid);
-    }
-  }
-  const code = await gone;
-  if (code !== 0 || result === undefined) throw new Error(`the generator ended with ${code}`);
-  if (result.errors > 0) throw new Error(`${result.errors} echoed pieces were wrong`);
-  return result;
-}
-
-async function cell(name, scenario) {
-  const server = await startServer(name, scenario.connections);
-  try {
-    return await generate(scenario, server);
-  } finally {
-    server.child.kill('SIGKILL');
-    await server.gone;
-  }
-}
-
-// --- tables -------------------------------------------------------------------------------------------
-
-function median(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
-function summarise(rounds) {
-  const of = (pick) => median(rounds.map(pick));
-  return {
-    frames_per_second: of((r) => r.frames_per_second),
-    megabytes_per_second: of((r) => r.megabytes_per_second),
-    p50_us: of((r) => r.p50_us),
-    p99_us: of((r) => r.p99_us),
-    p999_us: of((r) => r.p999_us),
-    cpu_us_per_package: of((r) => (r.server_cpu_seconds * 1e6) / Math.max(1, r.frames)),
-    server_rss_megabytes: of((r) => r.server_rss_megabytes),
-    generator_cpu: of((r) => r.generator_cpu),
-  };
-}
-
-function printTable(scenario, summary) {
-  const columns = [
-    'packages/s',
-    'MB/s',
-    'p50 us',
-    'p99 us',
-    'cpu us/pkg',
-    'RSS MB',
-    'gen. cpu',
-    'vs net',
-  ];
-  const best = peersOnNet
-    .filter((name) => name in summary)
-    .reduce((top, name) => Math.max(top, summary[name].frames_per_second), 0);
-  console.log(`\n${scenario.name}`);
-  console.log(['server'.padEnd(16), ...columns.map((c) => c.padStart(11))].join(''));
-  for (const [name, s] of Object.entries(summary)) {
-    const ratio = best > 0 && !scenario.hold ? `${(s.frames_per_second / best).toFixed(2)}x` : '-';
-    const cells = [
-      s.frames_per_second.toFixed(0),
-      s.megabytes_per_second.toFixed(1),
-      s.p50_us.toFixed(0),
-      s.p99_us.toFixed(0),
-      s.cpu_us_per_package.toFixed(2),
-      s.server_rss_megabytes.toFixed(0),
-      s.generator_cpu.toFixed(2),
-      ratio,
-    ];
-    console.log([name.padEnd(16), ...cells.map((c) => c.padStart(11))].join(''));
-  }
+function chosenScenarios() {
+  const named = (options.scenario ?? []).map(parseScenario);
+  if (options.hold !== undefined) named.push(hold(number('hold', 1)));
+  return (named.length > 0 ? named : scenarios)
+    .map((scenario) => ({
+      ...scenario,
+      drivers: scenario.drivers.filter((name) => wanted.includes(name)),
+    }))
+    .filter((scenario) => scenario.drivers.length > 0);
 }
 
 async function measure(scenario) {
-  const rounds = Object.fromEntries(chosen.map((name) => [name, []]));
-  for (let round = 0; round < Number(options.rounds); round += 1) {
-    for (const name of chosen) {
+  const results = Object.fromEntries(scenario.drivers.map((name) => [name, []]));
+  for (let round = 0; round < rounds; round += 1) {
+    for (const name of scenario.drivers) {
       try {
-        rounds[name].push(await cell(name, scenario));
+        results[name].push(await cell(name, scenario, times));
       } catch (error) {
-        throw new Error(`${name}, ${scenario.name}, round ${round + 1}: ${error.message}`);
+        throw new Error(`${name}, ${scenario.name}, round ${round + 1}: ${error.message}`, {
+          cause: error,
+        });
       }
     }
   }
-  return rounds;
+  return results;
 }
 
-build();
+const chosen = chosenScenarios();
+prepare([...new Set(chosen.flatMap((scenario) => scenario.drivers))]);
+
+const machine = `${os.availableParallelism()} CPUs, ${os.type()} ${os.release()}, Node.js ${process.version}`;
+const method = `median of ${rounds} interleaved rounds of ${times.seconds} s, generator on the same machine`;
+console.log(`${machine}; ${method}`);
+
+const finished = [];
+for (const scenario of chosen) {
+  const measured = await measure(scenario);
+  const summary = Object.fromEntries(
+    Object.entries(measured).map(([name, list]) => [name, summarise(list)]),
+  );
+  console.log(`\n${textTable(scenario, summary)}`);
+  finished.push({ scenario, summary, measured });
+}
+
+function write(file, content) {
+  mkdirSync(path.dirname(path.join(root, file)), { recursive: true });
+  writeFileSync(path.join(root, file), content);
+  console.log(`written: ${file}`);
+}
+
 const report = {
   date: new Date().toISOString(),
-  node: process.version,
-  cpus: os.availableParallelism(),
-  kernel: os.release(),
-  rounds: Number(options.rounds),
-  seconds: Number(options.seconds),
-  scenarios: {},
+  machine,
+  method,
+  scenarios: Object.fromEntries(
+    finished.map(({ scenario, summary, measured }) => [
+      scenario.name,
+      { summary, ratios: ratios(scenario, summary), rounds: measured },
+    ]),
+  ),
 };
-console.log(
-  `${report.cpus} CPUs, Linux ${report.kernel}, Node.js ${report.node}; ` +
-    `median of ${report.rounds} rounds of ${report.seconds} s; vs net = packages/s against the best framed net server`,
-);
-for (const scenario of scenarios) {
-  const rounds = await measure(scenario);
-  const summary = Object.fromEntries(chosen.map((name) => [name, summarise(rounds[name])]));
-  printTable(scenario, summary);
-  report.scenarios[scenario.name] = { summary, rounds };
+console.log('');
+write('bench/results/latest.json', `${JSON.stringify(report, null, 2)}\n`);
+write('bench/results/latest.svg', chart(finished, `${machine}; ${method}`));
+if (options.publish) {
+  const tables = finished.map(({ scenario, summary }) => markdownTable(scenario, summary));
+  const head = `# Benchmarks\n\n${machine}; ${method}. Written by \`npm run bench -- --publish\`; docs/testing.md says what each driver is.\n`;
+  write('docs/benchmarks.md', [head, ...tables].join('\n'));
+  write('docs/benchmarks.svg', chart(finished, `${machine}; ${method}`));
 }
-const resultsFolder = path.join(root, 'bench/results');
-mkdirSync(resultsFolder, { recursive: true });
-writeFileSync(path.join(resultsFolder, 'latest.json'), `${JSON.stringify(report, null, 2)}\n`);
-console.log('\nwritten: bench/results/latest.json');

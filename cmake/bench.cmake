@@ -1,5 +1,15 @@
-# The benchmarks' own programs: the load generator and the C++ echo server it is compared with.
-add_executable(iocp_loadgen "${PROJECT_SOURCE_DIR}/bench/loadgen/loadgen.cc")
+# The benchmarks' own programs: the load generator and the C++ echo servers we are compared with.
+file(GLOB IOCP_LOADGEN_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/loadgen/*.cc")
+add_executable(iocp_loadgen ${IOCP_LOADGEN_SOURCES})
 target_link_libraries(iocp_loadgen PRIVATE iocp_settings)
 add_executable(iocp_c_epoll "${PROJECT_SOURCE_DIR}/bench/servers/c-epoll.cc")
 target_link_libraries(iocp_c_epoll PRIVATE iocp_settings)
+
+find_path(ASIO_INCLUDE asio.hpp)
+if(ASIO_INCLUDE)
+  find_package(Threads REQUIRED)
+  add_executable(iocp_asio "${PROJECT_SOURCE_DIR}/bench/servers/asio.cc")
+  target_include_directories(iocp_asio SYSTEM PRIVATE "${ASIO_INCLUDE}")
+  target_compile_definitions(iocp_asio PRIVATE ASIO_STANDALONE ASIO_NO_DEPRECATED)
+  target_link_libraries(iocp_asio PRIVATE iocp_settings Threads::Threads)
+endif()

@@ -44,3 +44,25 @@ export function header(length) {
   bytes.writeUInt32LE(length, 0);
   return bytes;
 }
+
+/** A package with its header, copied together. */
+export function framed(payload) {
+  const bytes = Buffer.allocUnsafe(4 + payload.length);
+  bytes.writeUInt32LE(payload.length, 0);
+  bytes.set(payload, 4);
+  return bytes;
+}
+
+/** Several packages with their headers, copied together. */
+export function joined(payloads) {
+  let total = 0;
+  for (const payload of payloads) total += 4 + payload.length;
+  const bytes = Buffer.allocUnsafe(total);
+  let at = 0;
+  for (const payload of payloads) {
+    bytes.writeUInt32LE(payload.length, at);
+    bytes.set(payload, at + 4);
+    at += 4 + payload.length;
+  }
+  return bytes;
+}

@@ -2,9 +2,12 @@
 // comparing settings; maxConnections follows the scenario.
 import { Iocp } from 'iocp';
 
+import { handler } from './handler.mjs';
+
 const overrides = JSON.parse(process.env.IOCP_OPTIONS ?? '{}');
 const server = new Iocp({ ...overrides });
 server.on('package', (client, payload) => {
+  handler?.();
   if (!client.send(payload)) client.pause();
 });
 server.on('drain', (client) => client.resume());

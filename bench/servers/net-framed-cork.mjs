@@ -2,7 +2,8 @@
 // tuned for many small packages does. Small answers are copied together; a large one goes out beside its header.
 import { createServer } from 'node:net';
 
-import { frameReader, header } from './frames.mjs';
+import { frameReader, header, joined } from './frames.mjs';
+import { handler } from './handler.mjs';
 
 const copyBelow = 16 * 1024; // joining beats a vectored write up to about here
 
@@ -10,25 +11,15 @@ const server = createServer({ noDelay: true }, (socket) => {
   let answers = [];
   let bytes = 0;
   const push = frameReader((payload) => {
+    handler?.();
     answers.push(payload);
     bytes += 4 + payload.length;
   });
 
-  function joined() {
-    const out = Buffer.allocUnsafe(bytes);
-    let at = 0;
-    for (const payload of answers) {
-      out.writeUInt32LE(payload.length, at);
-      out.set(payload, at + 4);
-      at += 4 + payload.length;
-    }
-    return out;
-  }
-
   function answer() {
     if (answers.length === 0) return;
     if (bytes / answers.length < copyBelow) {
-      socket.write(joined());
+      socket.write(joined(answers));
     } else {
       socket.cork();
       for (const payload of answers) {

@@ -1,17 +1,14 @@
 // Peer (b): `net` with packages: parse, then answer each package with one write (header and payload joined).
 import { createServer } from 'node:net';
 
-import { frameReader } from './frames.mjs';
-
-function framed(payload) {
-  const bytes = Buffer.allocUnsafe(4 + payload.length);
-  bytes.writeUInt32LE(payload.length, 0);
-  bytes.set(payload, 4);
-  return bytes;
-}
+import { framed, frameReader } from './frames.mjs';
+import { handler } from './handler.mjs';
 
 const server = createServer({ noDelay: true }, (socket) => {
-  const push = frameReader((payload) => socket.write(framed(payload)));
+  const push = frameReader((payload) => {
+    handler?.();
+    socket.write(framed(payload));
+  });
   socket.on('data', (slice) => {
     try {
       push(slice);
