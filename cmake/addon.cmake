@@ -44,7 +44,9 @@ if(WIN32)
   configure_file("${PROJECT_SOURCE_DIR}/cmake/win_node_api.cc.in" "${CMAKE_CURRENT_BINARY_DIR}/win_node_api.cc" @ONLY)
   target_sources(iocp PRIVATE "${CMAKE_CURRENT_BINARY_DIR}/win_node_api.cc")
 endif()
-if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
-  # Nothing but the module's entry point is visible, so two addons in one process never share symbols by accident.
-  target_link_options(iocp PRIVATE LINKER:--exclude-libs,ALL)
+if(NOT WIN32 AND NOT APPLE)
+  # Nothing but the module's entry points is visible, so two addons in one process never share symbols by accident.
+  set(_exports "${PROJECT_SOURCE_DIR}/cmake/exports.map")
+  target_link_options(iocp PRIVATE "LINKER:--version-script=${_exports}")
+  set_target_properties(iocp PROPERTIES LINK_DEPENDS "${_exports}")
 endif()
