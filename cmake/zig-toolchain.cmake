@@ -55,9 +55,15 @@ else()
   list(GET _zig 0 ZIG_EXECUTABLE)
 endif()
 
-# A list: the compiler, then arguments that come first in every call.
-set(CMAKE_C_COMPILER "${ZIG_EXECUTABLE}" cc -target ${_triple})
-set(CMAKE_CXX_COMPILER "${ZIG_EXECUTABLE}" c++ -target ${_triple})
+# A list: the compiler, then arguments that come first in every call. Nothing of the place where it was built may stay
+# in a binary, be it the sources' or, with their headers, that of node_modules.
+get_filename_component(_root "${CMAKE_CURRENT_LIST_DIR}/.." REALPATH)
+set(_always -ffile-prefix-map=${_root}=. -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
+set(CMAKE_C_COMPILER "${ZIG_EXECUTABLE}" cc ${_always})
+set(CMAKE_CXX_COMPILER "${ZIG_EXECUTABLE}" c++ ${_always})
+# CMake passes it as --target, and then needs no link to find out what compiler it has.
+set(CMAKE_C_COMPILER_TARGET ${_triple})
+set(CMAKE_CXX_COMPILER_TARGET ${_triple})
 set(CMAKE_CROSSCOMPILING ON)
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 # CMake's trial projects end at an archive: zig makes its libc++ at the first link for each kind of output, which
