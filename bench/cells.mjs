@@ -14,7 +14,14 @@ export function prepare(names) {
   needTool('cmake');
   const generator = findTool('ninja') ? ['-G', 'Ninja'] : [];
   read('cmake', ['-S', root, '-B', buildFolder, ...generator, '-DIOCP_BUILD_BENCH=ON']);
-  read('cmake', ['--build', buildFolder, '--target', 'iocp_loadgen', 'iocp_c_epoll']);
+  read('cmake', [
+    '--build',
+    buildFolder,
+    '--target',
+    'iocp_loadgen',
+    'iocp_c_epoll',
+    'iocp_engine',
+  ]);
   if (names.includes('asio')) {
     try {
       read('cmake', ['--build', buildFolder, '--target', 'iocp_asio']);

@@ -7,6 +7,7 @@ const colours = {
   bun: '#d97706',
   c: '#059669',
   asio: '#65a30d',
+  engine: '#1e3a8a',
   stepped: '#93c5fd',
 };
 const other = '#d1d5db';

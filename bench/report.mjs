@@ -38,7 +38,7 @@ export function ratios(scenario, summary) {
   const ours = best(scenario, summary, 'iocp');
   if (ours === undefined) return { figure: {}, cpu: {} };
   const against = { figure: {}, cpu: {} };
-  for (const family of ['net', 'bun', 'c', 'asio', 'stepped']) {
+  for (const family of ['net', 'bun', 'c', 'asio', 'engine', 'stepped']) {
     const peer = best(scenario, summary, family);
     if (peer === undefined) continue;
     const { of } = figures[scenario.figure];
@@ -60,7 +60,14 @@ const columns = [
   ['gen. cpu', (s) => s.generator_cpu.toFixed(2)],
 ];
 
-const names = { net: 'best net', bun: 'Bun', c: 'C epoll', asio: 'Asio', stepped: 'ioWorkers 0' };
+const names = {
+  net: 'best net',
+  bun: 'Bun',
+  c: 'C epoll',
+  asio: 'Asio',
+  engine: 'our engine without Node.js',
+  stepped: 'ioWorkers 0',
+};
 
 function comparison(scenario, summary) {
   const against = ratios(scenario, summary);

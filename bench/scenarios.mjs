@@ -26,6 +26,7 @@ export const drivers = {
   'bun-fanout': { command: bun('bun-fanout.mjs'), family: 'bun' },
   'c-epoll': { command: native('iocp_c_epoll'), family: 'c' },
   asio: { command: native('iocp_asio'), family: 'asio' },
+  engine: { command: native('iocp_engine'), family: 'engine' },
   iocp: { command: node('iocp.mjs'), family: 'iocp' },
   'iocp-stepped': {
     command: node('iocp.mjs'),
@@ -43,6 +44,7 @@ const everybody = [
   'bun-listen',
   'asio',
   'c-epoll',
+  'engine',
   'iocp',
 ];
 const framed = everybody.filter((name) => !name.endsWith('-slices'));

@@ -13,3 +13,28 @@ if(ASIO_INCLUDE)
   target_compile_definitions(iocp_asio PRIVATE ASIO_STANDALONE ASIO_NO_DEPRECATED)
   target_link_libraries(iocp_asio PRIVATE iocp_settings Threads::Threads)
 endif()
+
+# The engine without Node.js, one thread: the addon's figures less these are the price of the crossing.
+add_executable(iocp_engine "${PROJECT_SOURCE_DIR}/bench/servers/engine.cc")
+target_link_libraries(iocp_engine PRIVATE iocp_core iocp_port_${IOCP_BACKEND} iocp_settings)
+
+# npm run bench:native: parts of the engine one at a time, and the ports.
+find_package(benchmark QUIET)
+if(benchmark_FOUND)
+  file(GLOB _core_benches CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/native/*_bench.cc")
+  list(FILTER _core_benches EXCLUDE REGEX "/port_bench\\.cc$")
+  add_executable(iocp_bench_core ${_core_benches})
+  target_include_directories(iocp_bench_core PRIVATE "${PROJECT_SOURCE_DIR}/bench/native")
+  target_link_libraries(iocp_bench_core PRIVATE iocp_core iocp_port_${IOCP_BACKEND} iocp_settings
+    benchmark::benchmark benchmark::benchmark_main)
+  set(_benched_ports ${IOCP_BACKEND})
+  if(TARGET iocp_port_sim)
+    list(APPEND _benched_ports sim)
+  endif()
+  foreach(_backend IN LISTS _benched_ports)
+    add_executable(iocp_bench_port_${_backend} "${PROJECT_SOURCE_DIR}/bench/native/port_bench.cc")
+    target_include_directories(iocp_bench_port_${_backend} PRIVATE "${PROJECT_SOURCE_DIR}/bench/native")
+    target_link_libraries(iocp_bench_port_${_backend} PRIVATE iocp_port_${_backend} iocp_settings
+      benchmark::benchmark benchmark::benchmark_main)
+  endforeach()
+endif()

@@ -38,7 +38,7 @@ endif()
 
 # The simulator is a backend like any other; of the system it borrows only the text form of addresses and the sleep of a
 # lock.
-if(IOCP_BUILD_TESTS)
+if(IOCP_BUILD_TESTS OR IOCP_BUILD_BENCH)
   iocp_sources(_port_sim "${_native}/port/sim/*.cc")
   iocp_sources(_system "${_native}/port/${IOCP_SYSTEM_FOLDER}/address_text.cc"
     "${_native}/port/${IOCP_SYSTEM_FOLDER}/word_wait.cc")

@@ -1,5 +1,6 @@
 // Layout and style of everything: prettier, eslint, clang-format and the house rules. All of them run, so that one
-// call shows every complaint. `--fix` (npm run format) lets the formatters write.
+// call shows every complaint. `--fix` (npm run format) lets them write, the
+// layout last.
 import { filesUnder } from './files.mjs';
 import { localTool, needTool, root, run } from './run.mjs';
 
@@ -8,8 +9,8 @@ const clangFormat = needTool('clang-format-14', 'clang-format');
 const cpp = ['native', 'test', 'bench'].flatMap((folder) => filesUnder(folder, '.cc', '.h'));
 
 const checks = [
-  ['prettier', localTool('prettier'), [fix ? '--write' : '--check', '--log-level', 'warn', root]],
   ['eslint', localTool('eslint'), [...(fix ? ['--fix'] : []), '--max-warnings', '0', root]],
+  ['prettier', localTool('prettier'), [fix ? '--write' : '--check', '--log-level', 'warn', root]],
   ['clang-format', clangFormat, [...(fix ? ['-i'] : ['--dry-run', '-Werror']), ...cpp]],
   ['house rules', process.execPath, ['scripts/house-rules.mjs']],
 ];
