@@ -34,7 +34,10 @@ function(iocp_native_test name)
   set_tests_properties(${name} PROPERTIES TIMEOUT ${_limit})
 endfunction()
 
-iocp_sources(_conformance "${_tests}/conformance/*.cc")
+iocp_sources(_conformance_all "${_tests}/conformance/*.cc")
+# Where a case's own directory is: on the system's disk, or on the simulated one.
+set(_conformance ${_conformance_all})
+list(FILTER _conformance EXCLUDE REGEX "/sim_scratch\\.cc$")
 iocp_native_test(conformance_${IOCP_BACKEND} SECONDS 60 LIBRARIES iocp_port_${IOCP_BACKEND} SOURCES ${_conformance})
 
 # What a readiness backend promises beyond the contract; it shares the conformance suite's fixtures.
@@ -50,7 +53,8 @@ else()
 endif()
 
 # The simulator is single-threaded by nature: the same suite without what needs a second thread.
-list(FILTER _conformance EXCLUDE REGEX "/threads_[^/]*\\.cc$")
+set(_conformance ${_conformance_all})
+list(FILTER _conformance EXCLUDE REGEX "/(threads_[^/]*|system_scratch)\\.cc$")
 iocp_native_test(conformance_sim SECONDS 60 LIBRARIES iocp_port_sim SOURCES ${_conformance})
 
 iocp_sources(_sim_port "${_tests}/sim_port/*.cc")

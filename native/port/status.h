@@ -35,6 +35,14 @@ namespace iocp {
   X(not_found, "ENOENT", "no such file or directory")                                                     \
   X(name_too_long, "ENAMETOOLONG", "name too long")                                                       \
   X(io_error, "EIO", "i/o error")                                                                         \
+  X(already_exists, "EEXIST", "file already exists")                                                      \
+  X(is_a_directory, "EISDIR", "illegal operation on a directory")                                         \
+  X(no_space, "ENOSPC", "no space left on device")                                                        \
+  X(file_too_large, "EFBIG", "file too large")                                                            \
+  X(too_many_links, "ELOOP", "too many symbolic links encountered")                                       \
+  X(resource_busy, "EBUSY", "resource busy or locked")                                                    \
+  X(not_a_file, "ERR_IOCP_NOT_A_FILE", "the path is not a regular file")                                  \
+  X(file_shrank, "ERR_IOCP_FILE_SHRANK", "the file became shorter while it was being sent")               \
   X(unknown_system_error, "UNKNOWN", "unknown system error")                                              \
   X(package_too_large, "ERR_IOCP_PACKAGE_TOO_LARGE", "the peer announced a package of an illegal length") \
   X(package_incomplete, "ERR_IOCP_PACKAGE_INCOMPLETE", "the peer closed in the middle of a package")      \

@@ -1,4 +1,4 @@
-// The one table from errno to Status for systems with POSIX sockets.
+// The one table from errno to Status for POSIX systems: sockets and files.
 #include "port/posix/errno_status.h"
 
 #include <cerrno>
@@ -67,6 +67,23 @@ Status status_from_errno(int error) noexcept {
       return Status::name_too_long;
     case EIO:
       return Status::io_error;
+    case EEXIST:
+    case ENOTEMPTY:
+      return Status::already_exists;
+    case EISDIR:
+      return Status::is_a_directory;
+    // A quota is a disk of one's own that is full.
+    case ENOSPC:
+    case EDQUOT:
+      return Status::no_space;
+    case EFBIG:
+    case EOVERFLOW:
+      return Status::file_too_large;
+    case ELOOP:
+      return Status::too_many_links;
+    case EBUSY:
+    case ETXTBSY:
+      return Status::resource_busy;
     default:
       return Status::unknown_system_error;
   }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "port/port.h"
+#include "port/sim/sim_disk.h"
 #include "port/sim/sim_random.h"
 #include "port/sim/sim_world.h"
 
@@ -164,6 +165,8 @@ class SimNetwork : public std::enable_shared_from_this<SimNetwork> {
   std::uint64_t trace_hash() const { return trace_hash_; }
   void log_to(std::FILE* file) { log_ = file; }
 
+  SimDisk& disk() { return disk_; }
+
   // --- names (sim_names.cc) ---
   // Registers a listener; `address` gets its port. The caller keeps the result until close_listener().
   Status make_listener(const ListenOptions& options, std::shared_ptr<SimListener>* out);
@@ -254,6 +257,7 @@ class SimNetwork : public std::enable_shared_from_this<SimNetwork> {
   std::map<std::uint64_t, std::unique_ptr<SimPending>> pending_;
   std::map<const Socket*, std::unique_ptr<Socket>> sockets_;
   std::set<const Socket*> bound_sockets_;
+  SimDisk disk_{this};
   std::uint16_t next_port_ = kFirstEphemeralPort;
   bool ports_wrapped_ = false;
 };

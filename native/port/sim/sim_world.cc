@@ -33,6 +33,9 @@ SimFaults SimFaults::gentle() {
   faults.short_batch = 200;
   faults.spurious_zero_byte_read = 50;
   faults.send_buffer_bytes = 65'536;
+  faults.file_short_read = 200;
+  faults.file_short_write = 200;
+  faults.reserve_not_supported = 200;
   return faults;
 }
 
@@ -53,6 +56,11 @@ SimFaults SimFaults::hostile() {
   faults.open_too_many_open_files = 30;
   faults.connect_refused = 30;
   faults.connect_times_out = 30;
+  faults.file_io_error = 2;
+  faults.file_open_fails = 20;
+  faults.disk_full = 2;
+  faults.file_shrinks = 2;
+  faults.file_grows = 5;
   return faults;
 }
 
@@ -240,6 +248,7 @@ SimPeerListener SimWorld::listen_peer_path(const std::string& path, std::uint32_
   return listener;
 }
 
+SimDisk& SimWorld::disk() { return network_->disk(); }
 SimAudit SimWorld::audit() const { return network_->audit(); }
 std::uint64_t SimWorld::trace_hash() const { return network_->trace_hash(); }
 void SimWorld::log_to(std::FILE* file) { network_->log_to(file); }

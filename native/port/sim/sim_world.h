@@ -19,6 +19,7 @@
 
 namespace iocp {
 
+class SimDisk;
 class SimNetwork;
 struct SimEndpoint;
 struct SimListener;
@@ -52,6 +53,17 @@ struct SimFaults {
   std::uint32_t connect_refused = 0;
   std::uint32_t connect_times_out = 0;
   std::uint32_t connect_timeout_ms = 127'000;  // also what connecting to an address outside this world takes
+
+  // --- the disk: shape, then failures ---
+  std::uint32_t file_short_read = 0;
+  std::uint32_t file_short_write = 0;
+  std::uint32_t reserve_not_supported = 0;
+  std::uint32_t file_io_error = 0;        // reading, writing, truncating, syncing, renaming, closing after writing
+  std::uint32_t file_open_fails = 0;      // too_many_open_files
+  std::uint32_t disk_full = 0;            // a write finds no room
+  std::uint32_t file_shrinks = 0;         // while it is read or transmitted
+  std::uint32_t file_grows = 0;           // …
+  std::uint64_t disk_bytes = UINT64_MAX;  // capacity, counted in pages of 64 KiB
 
   // Every shape fault at a mild rate, no failures.
   static SimFaults gentle();
@@ -164,6 +176,9 @@ class SimWorld {
   SimAudit audit() const;
   std::uint64_t trace_hash() const;  // over every decision, delivery and completion so far
   void log_to(std::FILE* file);      // one readable line for each of them; null = silence
+
+  // Outlives every port and every engine of the world, as a disk outlives a process.
+  SimDisk& disk();
 
   SimNetwork& network() { return *network_; }  // for the backend
 

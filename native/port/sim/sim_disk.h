@@ -1,0 +1,91 @@
+// The simulator's disk: a tree of directories, files and symbolic links in memory, in the world's virtual time, with
+// faults from the world's seed. Sparse, so that a file of many GiB costs what was written to it. Tests use this header
+// to prepare a disk and to look at it; the engine sees port/file.h only. Not thread-safe, like the world it belongs to.
+//
+// Paths are absolute, with '/' between names. "/" exists.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "port/file.h"
+#include "port/status.h"
+
+namespace iocp {
+
+class SimNetwork;
+
+enum class SimNodeKind : std::uint8_t { file, directory, symbolic_link, device };
+
+struct SimNode {
+  static constexpr std::uint64_t kPageBytes = 65'536;
+
+  explicit SimNode(SimNodeKind node_kind = SimNodeKind::file, std::string link_target = {})
+      : kind(node_kind), target(std::move(link_target)) {}
+
+  SimNodeKind kind;
+  std::uint64_t size = 0;
+  std::uint64_t reserved = 0;  // room taken ahead; counts against the capacity where it is beyond `size`
+  std::int64_t modified_ms = 0;
+  bool locked = false;  // somebody has it open for writing
+  std::string target;   // symbolic links only
+  std::map<std::uint64_t, std::vector<std::uint8_t>> pages;          // by number; a missing one is all zeros
+  std::map<std::string, std::shared_ptr<SimNode>> entries;           // directories only
+};
+
+class SimDisk {
+ public:
+  explicit SimDisk(SimNetwork* network) : network_(network) {}
+
+  // --- for tests: no faults strike here. A missing parent is a programmer's error.
+  void make_directory(const std::string& path);
+  void make_symbolic_link(const std::string& path, const std::string& target);
+  void make_device(const std::string& path);
+  void make_file(const std::string& path, std::span<const std::uint8_t> contents);
+  // A file of `size` zeros that takes no memory; or an existing one made longer or shorter.
+  void resize(const std::string& path, std::uint64_t size);
+  std::optional<std::vector<std::uint8_t>> contents(const std::string& path) const;  // nothing: no such file
+  std::vector<std::string> list(const std::string& directory) const;                 // names, sorted
+  std::size_t open_files() const { return open_files_; }
+
+  // --- for the backend (sim_file.cc)
+  SimNetwork& network() const { return *network_; }
+  // Follows symbolic links, the last component's too.
+  Status resolve(const std::string& path, std::shared_ptr<SimNode>* out) const;
+  std::shared_ptr<SimNode> find(const std::string& path) const;
+  std::size_t read(const SimNode& node, std::uint64_t offset, std::span<std::uint8_t> target) const;
+  // Takes what there is room for; less than all of it means the disk is full.
+  std::size_t write(SimNode* node, std::uint64_t offset, std::span<const std::uint8_t> bytes);
+  void set_size(SimNode* node, std::uint64_t size);
+  Status reserve(SimNode* node, std::uint64_t size);
+  void note_opened() { ++open_files_; }
+  void note_closed() { --open_files_; }
+
+ private:
+  Status walk(std::shared_ptr<SimNode> from, const std::string& path, int depth, std::shared_ptr<SimNode>* out) const;
+  std::shared_ptr<SimNode> parent_of(const std::string& path, std::string* name) const;
+  void add(const std::string& path, std::shared_ptr<SimNode> node);
+  std::uint64_t used(const SimNode& node) const;
+
+  SimNetwork* network_;
+  std::shared_ptr<SimNode> root_ = std::make_shared<SimNode>(SimNodeKind::directory);
+  std::size_t open_files_ = 0;
+};
+
+// What File::raw() and Folder hide.
+struct SimOpenFile {
+  std::shared_ptr<SimNetwork> network;  // keeps the disk
+  std::shared_ptr<SimNode> node;
+  bool writable = false;
+};
+
+SimOpenFile& sim_file_of(RawFile raw);
+
+}  // namespace iocp
