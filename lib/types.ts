@@ -264,6 +264,10 @@ export interface PortStats {
   writes: number;
   /** Writes that found the socket full. */
   blockedWrites: number;
+  /** Pieces of files sent without copying them (sendfile, TransmitFile). */
+  transmits: number;
+  /** Bytes they sent, the heads before them included. */
+  transmitBytes: number;
   /** Messages from other threads. */
   posts: number;
   /** Those that had to wake a sleeping thread. */

@@ -73,6 +73,8 @@ struct Totals {
     port.empty_reads += one.empty_reads;
     port.writes += one.writes;
     port.blocked_writes += one.blocked_writes;
+    port.transmits += one.transmits;
+    port.transmit_bytes += one.transmit_bytes;
     port.posts += one.posts;
     port.wakes += one.wakes;
   }
@@ -118,6 +120,8 @@ constexpr Row kRows[] = {
     {"port.emptyReads", [](const Totals& totals) { return totals.port.empty_reads; }},
     {"port.writes", [](const Totals& totals) { return totals.port.writes; }},
     {"port.blockedWrites", [](const Totals& totals) { return totals.port.blocked_writes; }},
+    {"port.transmits", [](const Totals& totals) { return totals.port.transmits; }},
+    {"port.transmitBytes", [](const Totals& totals) { return totals.port.transmit_bytes; }},
     {"port.posts", [](const Totals& totals) { return totals.port.posts; }},
     {"port.wakes", [](const Totals& totals) { return totals.port.wakes; }},
 };

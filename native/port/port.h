@@ -26,6 +26,7 @@
 #include <string>
 
 #include "port/address.h"
+#include "port/file.h"
 #include "port/status.h"
 
 namespace iocp {
@@ -44,6 +45,7 @@ enum class OperationKind : std::uint8_t {
   zero_byte_read,  // tells that a read would not block, and locks no buffer meanwhile
   read,            // bytes into one buffer
   write,           // gather write
+  transmit,        // a head and a range of a file, without a copy in this process
   hang_up,         // the peer closed or reset its sending side, told even while bytes are unread
   post,            // no I/O: a message to whoever steps the port
 };
@@ -70,6 +72,15 @@ static_assert(sizeof(Operation) <= 64, "thousands of these exist: keep one in a 
 struct AcceptOperation : Operation {
   RawSocket accepted = RawSocket::none;  // valid when the completion's status is ok, and then the caller's
   Address peer;                          // also filled for too_many_open_files when the backend could tell
+};
+
+struct TransmitOperation : Operation {
+  // Kept here by submit_transmit() for the port; the caller has no business with them.
+  ConstBytes head;
+  RawFile file = RawFile::none;
+  std::uint64_t offset = 0;
+  std::uint32_t length = 0;
+  alignas(8) std::byte transmit_backend[32] = {};  // TRANSMIT_FILE_BUFFERS; each backend asserts the fit
 };
 
 struct Completion {
@@ -132,7 +143,9 @@ struct PortCounters {
   std::uint64_t reads = 0;            // read() and read_now() that moved bytes or met the end
   std::uint64_t empty_reads = 0;      // … that found nothing
   std::uint64_t writes = 0;           // write system calls that moved bytes
-  std::uint64_t blocked_writes = 0;   // … that found the socket full
+  std::uint64_t blocked_writes = 0;   // … that found the socket full, transmits included
+  std::uint64_t transmits = 0;        // transmits that moved bytes
+  std::uint64_t transmit_bytes = 0;   // … and how many, heads included
   std::uint64_t posts = 0;
   std::uint64_t wakes = 0;  // posts that had to wake a sleeping wait()
 };
@@ -198,8 +211,19 @@ class Port {
   // Several may be pending on one socket; the stream's bytes fill them in the order of submission, but their
   // completions may be returned in any order.
   Submission submit_read(Operation* operation, Socket* socket, MutableBytes target) noexcept;
-  // At most one pending per socket. `slices` (not only the bytes) must live until completion; at most kMaxSlices.
+  // At most one write or transmit pending per socket. `slices` (not only the bytes) must live until completion; at most
+  // kMaxSlices.
   Submission submit_write(Operation* operation, Socket* socket, std::span<const ConstBytes> slices) noexcept;
+  // `head`, then `length` bytes of `file` from `offset`, as one stretch of the stream. The file's bytes do not pass
+  // through this process's memory. Counts as the socket's one write. `head` and `length` are not both empty; `length`
+  // is at most kMostTransmitBytes. The file stays open, and the head where it is, until completion.
+  //   ok           `bytes` of head and range, in order, at least one; fewer than asked: go on from there.
+  //   file_shrank  The file ends at or before `offset`. This and io_error, file_too_large, invalid_argument and
+  //                out_of_memory are the file's: this operation sent nothing, and the connection is as it was.
+  //   others       The connection's, as for a write.
+  // POSIX systems read what is not in memory on the calling thread, which sleeps meanwhile: File::prefetch() first.
+  Submission submit_transmit(TransmitOperation* operation, Socket* socket, const File& file, std::uint64_t offset,
+                             std::uint32_t length, ConstBytes head) noexcept;
   // Completes with ok on the peer's FIN, with the error on a reset. At most one pending per socket.
   Submission submit_hang_up(Operation* operation, Socket* socket) noexcept;
   // Asks for an early end. The completion still arrives through wait(): cancelled, or the result already reached.
@@ -210,6 +234,8 @@ class Port {
 
   // Most slices one write takes.
   static constexpr std::size_t kMaxSlices = 64;
+  // Most bytes of a file one transmit takes: what every system's call can be asked for.
+  static constexpr std::uint32_t kMostTransmitBytes = std::uint32_t{1} << 30;
 
  private:
   struct State;

@@ -210,8 +210,8 @@ Status Folder::create(const std::string& name, File* out) noexcept {
   std::wstring wide;
   if (const Status status = widen_in(path_, name, &wide); status != Status::ok) return status;
   constexpr DWORD kFlags = FILE_ATTRIBUTE_NORMAL | FILE_FLAG_OPEN_REPARSE_POINT | FILE_FLAG_OVERLAPPED;
-  Handle handle(CreateFileW(wide.c_str(), GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ, nullptr, CREATE_NEW, kFlags,
-                            nullptr));
+  Handle handle(
+      CreateFileW(wide.c_str(), GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ, nullptr, CREATE_NEW, kFlags, nullptr));
   if (handle.valid()) return keep(&handle, out);
   const Status status = last_status();
   // What it says when a directory has the name.

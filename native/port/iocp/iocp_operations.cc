@@ -105,6 +105,12 @@ bool Port::State::complete(Operation& operation, const OVERLAPPED_ENTRY& entry, 
     case OperationKind::write:
       bytes = status == Status::ok ? entry.dwNumberOfBytesTransferred : 0;
       break;
+    case OperationKind::transmit:
+      bytes = status == Status::ok ? entry.dwNumberOfBytesTransferred : 0;
+      // The file ended between the look at its size and the kernel's reading; what went out before is not told.
+      if (status == Status::file_shrank) status = Status::connection_aborted;
+      count_transmit(bytes);
+      break;
     case OperationKind::hang_up: {
       const std::unique_ptr<DriverPoll> poll(static_cast<DriverPoll*>(request_of(operation).extra));
       status = complete_hang_up(*socket, *poll, status);

@@ -111,6 +111,8 @@ PortCounters Port::State::snapshot() const noexcept {
   now.empty_reads = counters.empty_reads.get();
   now.writes = counters.writes.get();
   now.blocked_writes = counters.blocked_writes.get();
+  now.transmits = counters.transmits.get();
+  now.transmit_bytes = counters.transmit_bytes.get();
   now.posts = counters.posts.get();
   now.wakes = counters.wakes.get();
   return now;

@@ -82,6 +82,7 @@ class Counter {
 
 struct Counters {
   Counter waits, completions, accepts, connects, zero_byte_reads, reads, empty_reads, writes, blocked_writes;
+  Counter transmits, transmit_bytes;
   Counter posts, wakes;
 };
 
@@ -111,6 +112,10 @@ struct Port::State {
   Submission reject(Operation& operation, Status status) noexcept;
   Submission start_accept(AcceptOperation& operation, Socket& listener) noexcept;
   Submission start_hang_up(Operation& operation, Socket& socket) noexcept;
+
+  // --- iocp_transmit.cc
+  Submission start_transmit(TransmitOperation& operation, Socket& socket) noexcept;
+  void count_transmit(std::uint32_t bytes) noexcept;
 
   HANDLE port = nullptr;
   HANDLE driver = nullptr;  // hang-ups are asked for here

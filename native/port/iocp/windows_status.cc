@@ -15,6 +15,60 @@ namespace {
 
 constexpr unsigned long kDiskQuotaExceeded = 1295;  // ERROR_DISK_QUOTA_EXCEEDED, which MinGW's headers leave out
 
+// What only calls on files answer.
+Status status_of_file(unsigned long error) {
+  switch (error) {
+    case ERROR_FILE_EXISTS:
+    case ERROR_ALREADY_EXISTS:
+      return Status::already_exists;
+    // A quota is a disk of one's own that is full.
+    case ERROR_DISK_FULL:
+    case ERROR_HANDLE_DISK_FULL:
+    case kDiskQuotaExceeded:
+      return Status::no_space;
+    case ERROR_FILE_TOO_LARGE:
+      return Status::file_too_large;
+    case ERROR_CANT_RESOLVE_FILENAME:
+      return Status::too_many_links;
+    case ERROR_SHARING_VIOLATION:
+    case ERROR_LOCK_VIOLATION:
+    case ERROR_BUSY:
+      return Status::resource_busy;
+    case ERROR_HANDLE_EOF:
+      return Status::file_shrank;
+    case ERROR_CRC:
+    case ERROR_IO_DEVICE:
+    case ERROR_READ_FAULT:
+    case ERROR_WRITE_FAULT:
+      return Status::io_error;
+    case ERROR_INVALID_NAME:
+    case ERROR_NO_UNICODE_TRANSLATION:
+      return Status::invalid_argument;
+    case ERROR_FILENAME_EXCED_RANGE:
+      return Status::name_too_long;
+    case ERROR_FILE_NOT_FOUND:
+    case ERROR_PATH_NOT_FOUND:
+    case ERROR_BAD_PATHNAME:
+    case ERROR_DIRECTORY:
+      return Status::not_found;
+    default:
+      return Status::unknown_system_error;
+  }
+}
+
+// The same of the kernel's numbers: what reading a file for a transmit may meet.
+Status kernel_status_of_file(unsigned long status) {
+  switch (static_cast<NTSTATUS>(status)) {
+    case STATUS_END_OF_FILE:
+      return Status::file_shrank;
+    case STATUS_IO_DEVICE_ERROR:
+    case STATUS_CRC_ERROR:
+      return Status::io_error;
+    default:
+      return Status::unknown_system_error;
+  }
+}
+
 }  // namespace
 
 Status status_from_windows(unsigned long error) noexcept {
@@ -88,43 +142,10 @@ Status status_from_windows(unsigned long error) noexcept {
     case WSAEMFILE:
     case ERROR_TOO_MANY_OPEN_FILES:
       return Status::too_many_open_files;
-    case ERROR_FILE_EXISTS:
-    case ERROR_ALREADY_EXISTS:
-      return Status::already_exists;
-    // A quota is a disk of one's own that is full.
-    case ERROR_DISK_FULL:
-    case ERROR_HANDLE_DISK_FULL:
-    case kDiskQuotaExceeded:
-      return Status::no_space;
-    case ERROR_FILE_TOO_LARGE:
-      return Status::file_too_large;
-    case ERROR_CANT_RESOLVE_FILENAME:
-      return Status::too_many_links;
-    case ERROR_SHARING_VIOLATION:
-    case ERROR_LOCK_VIOLATION:
-    case ERROR_BUSY:
-      return Status::resource_busy;
-    case ERROR_HANDLE_EOF:
-      return Status::file_shrank;
-    case ERROR_CRC:
-    case ERROR_IO_DEVICE:
-    case ERROR_READ_FAULT:
-    case ERROR_WRITE_FAULT:
-      return Status::io_error;
-    case ERROR_INVALID_NAME:
-    case ERROR_NO_UNICODE_TRANSLATION:
-      return Status::invalid_argument;
-    case ERROR_FILENAME_EXCED_RANGE:
-      return Status::name_too_long;
-    case ERROR_FILE_NOT_FOUND:
-    case ERROR_PATH_NOT_FOUND:
-    case ERROR_BAD_PATHNAME:
-    case ERROR_DIRECTORY:
-      return Status::not_found;
     case WSAENAMETOOLONG:
       return Status::name_too_long;
     default:
-      return Status::unknown_system_error;
+      return status_of_file(error);
   }
 }
 
@@ -198,12 +219,8 @@ Status status_from_kernel(unsigned long status) noexcept {
       return Status::too_many_open_files;
     case STATUS_DEVICE_NOT_READY:
       return Status::would_block;
-    case STATUS_END_OF_FILE:
-      return Status::file_shrank;
-    case STATUS_IO_DEVICE_ERROR:
-      return Status::io_error;
     default:
-      return Status::unknown_system_error;
+      return kernel_status_of_file(status);
   }
 }
 

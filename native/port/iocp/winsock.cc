@@ -46,6 +46,7 @@ WinsockExtensions start_winsock() {
   }
   const bool found = look_up(any, WSAID_ACCEPTEX, &result.accept_ex) &&
                      look_up(any, WSAID_CONNECTEX, &result.connect_ex) &&
+                     look_up(any, WSAID_TRANSMITFILE, &result.transmit_file) &&
                      look_up(any, WSAID_GETACCEPTEXSOCKADDRS, &result.get_accept_ex_addresses);
   if (!found) result.status = status_from_windows(static_cast<unsigned long>(WSAGetLastError()));
   IOCP_CHECK(closesocket(any) == 0);

@@ -16,6 +16,7 @@ struct WinsockExtensions {
   Status status = Status::ok;  // anything else: Winsock could not be started, nothing below is valid
   LPFN_ACCEPTEX accept_ex = nullptr;
   LPFN_CONNECTEX connect_ex = nullptr;
+  LPFN_TRANSMITFILE transmit_file = nullptr;
   LPFN_GETACCEPTEXSOCKADDRS get_accept_ex_addresses = nullptr;
 };
 

@@ -176,9 +176,8 @@ Status Folder::open_to_resume(const std::string& name, File* out) noexcept {
 Status Folder::rename(const std::string& from, const std::string& to, IfExists if_exists) noexcept {
   if (!is_single_name(from) || !is_single_name(to)) return Status::invalid_argument;
   const int directory = descriptor_of(raw_);
-  const int result = if_exists == IfExists::replace
-                         ? ::renameat(directory, from.c_str(), directory, to.c_str())
-                         : rename_without_replacing(directory, from.c_str(), to.c_str());
+  const int result = if_exists == IfExists::replace ? ::renameat(directory, from.c_str(), directory, to.c_str())
+                                                    : rename_without_replacing(directory, from.c_str(), to.c_str());
   return result == 0 ? Status::ok : status_from_errno(errno);
 }
 

@@ -22,13 +22,6 @@ constexpr std::size_t kMostBytesPerCall = std::size_t{1} << 30;
 
 constexpr Submission kPending = {true, Status::ok, 0};
 
-// The first error stays: later calls on the socket would only tell its consequences.
-Status remember(Socket& socket, Status error) {
-  if (!socket.is(kFailed)) socket.error = error;
-  socket.set(kFailed | kMaybeReadable | kReadable | kWritable);
-  return socket.error;
-}
-
 // A connection that ended with a FIN and only then met our writes with RST (EPIPE) has been read to its end in
 // good order.
 bool failed_for_reader(const Socket& socket) { return socket.is(kFailed) && socket.error != Status::broken_pipe; }
@@ -68,6 +61,13 @@ std::span<const ConstBytes> slices_of(Operation& operation) {
 }
 
 }  // namespace
+
+// The first error stays: later calls on the socket would only tell its consequences.
+Status remember(Socket& socket, Status error) noexcept {
+  if (!socket.is(kFailed)) socket.error = error;
+  socket.set(kFailed | kMaybeReadable | kReadable | kWritable);
+  return socket.error;
+}
 
 // --- events --------------------------------------------------------------------------------------------------------
 
@@ -134,7 +134,10 @@ void Port::State::serve_reads(Socket& socket) noexcept {
 void Port::State::serve_write(Socket& socket) noexcept {
   if (socket.outbound == nullptr) return;
   std::uint32_t bytes = 0;
-  const Status status = send(socket, slices_of(*socket.outbound), &bytes);
+  Operation& waiting = *socket.outbound;
+  const Status status = waiting.kind == OperationKind::transmit
+                            ? transmit(socket, static_cast<TransmitOperation&>(waiting), &bytes)
+                            : send(socket, slices_of(waiting), &bytes);
   if (status == Status::would_block) return;
   deliver(*std::exchange(socket.outbound, nullptr), status, bytes);
 }

@@ -73,7 +73,7 @@ class Socket {
   SocketRole role = SocketRole::fresh;
   Status error = Status::ok;
   OperationQueue inbound;         // reads and zero-byte reads; accepts of a listener
-  Operation* outbound = nullptr;  // the write, or the connect
+  Operation* outbound = nullptr;  // the write or transmit, or the connect
   Operation* hang_up = nullptr;
 
   bool is(std::uint8_t flag) const noexcept { return (flags & flag) != 0; }
@@ -97,6 +97,7 @@ class Counter {
 
 struct Counters {
   Counter waits, completions, accepts, connects, zero_byte_reads, reads, empty_reads, writes, blocked_writes;
+  Counter transmits, transmit_bytes;
   Counter posts, wakes;  // written under the lock of the posted list
 };
 
@@ -132,6 +133,9 @@ struct Port::State {
   Status send(Socket& socket, std::span<const ConstBytes> slices, std::uint32_t* bytes) noexcept;
   bool would_read(Socket& socket) noexcept;
 
+  // --- readiness_transmit.cc
+  Status transmit(Socket& socket, TransmitOperation& operation, std::uint32_t* bytes) noexcept;
+
   Poller poller;
   // Given up for a moment when no descriptor is left, so that a waiting connection can still be turned away.
   Descriptor spare;
@@ -149,8 +153,10 @@ struct Port::State {
   std::atomic<bool> has_posted{false};  // mirrors !posted.empty(), so that looking needs no lock
 };
 
-// Shared by both files: the edges of an operation's life.
+// Shared by these files: the edges of an operation's life, and what a failed call does to its socket.
 void begin(Operation* operation, OperationKind kind) noexcept;
 Submission finish(Operation* operation, Status status, std::uint32_t bytes) noexcept;
+// Keeps the first error, which is the answer from then on.
+Status remember(Socket& socket, Status error) noexcept;
 
 }  // namespace iocp

@@ -56,6 +56,17 @@ Status apply_stream_options(int fd, const SocketOptions& options) noexcept;
 Status enable_reuse_port(int fd) noexcept;
 TcpInfo read_tcp_info(int fd) noexcept;
 
+// A stretch of an open file.
+struct FileRange {
+  int fd = -1;
+  std::uint64_t offset = 0;
+  std::uint32_t length = 0;
+};
+// `head`, then the range, without copying the file. How much of both was sent, at least one byte; 0 = no head, and the
+// file ends at or before the range; -1 with errno = nothing was sent. Never blocks for the socket, though perhaps for
+// the disk, and never raises a signal.
+ssize_t send_file_range(int socket, ConstBytes head, const FileRange& range) noexcept;
+
 // For send() and sendmsg(): never raise SIGPIPE, never block.
 extern const int kSendFlags;
 

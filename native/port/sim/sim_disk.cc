@@ -64,17 +64,13 @@ void SimDisk::add(const std::string& path, std::shared_ptr<SimNode> node) {
   parent->entries.emplace(name, std::move(node));
 }
 
-void SimDisk::make_directory(const std::string& path) {
-  add(path, std::make_shared<SimNode>(SimNodeKind::directory));
-}
+void SimDisk::make_directory(const std::string& path) { add(path, std::make_shared<SimNode>(SimNodeKind::directory)); }
 
 void SimDisk::make_symbolic_link(const std::string& path, const std::string& target) {
   add(path, std::make_shared<SimNode>(SimNodeKind::symbolic_link, target));
 }
 
-void SimDisk::make_device(const std::string& path) {
-  add(path, std::make_shared<SimNode>(SimNodeKind::device));
-}
+void SimDisk::make_device(const std::string& path) { add(path, std::make_shared<SimNode>(SimNodeKind::device)); }
 
 void SimDisk::make_file(const std::string& path, std::span<const std::uint8_t> contents) {
   const auto node = std::make_shared<SimNode>();

@@ -34,10 +34,10 @@ struct SimNode {
   std::uint64_t size = 0;
   std::uint64_t reserved = 0;  // room taken ahead; counts against the capacity where it is beyond `size`
   std::int64_t modified_ms = 0;
-  bool locked = false;  // somebody has it open for writing
-  std::string target;   // symbolic links only
-  std::map<std::uint64_t, std::vector<std::uint8_t>> pages;          // by number; a missing one is all zeros
-  std::map<std::string, std::shared_ptr<SimNode>> entries;           // directories only
+  bool locked = false;                                       // somebody has it open for writing
+  std::string target;                                        // symbolic links only
+  std::map<std::uint64_t, std::vector<std::uint8_t>> pages;  // by number; a missing one is all zeros
+  std::map<std::string, std::shared_ptr<SimNode>> entries;   // directories only
 };
 
 class SimDisk {
@@ -87,5 +87,7 @@ struct SimOpenFile {
 };
 
 SimOpenFile& sim_file_of(RawFile raw);
+// Another program that, by chance, makes the file shorter or longer while it is read.
+void sim_meddle(SimOpenFile& open);
 
 }  // namespace iocp

@@ -49,8 +49,11 @@ Status check_name(const std::string& name) {
   return name.size() > kLongestName ? Status::name_too_long : Status::ok;
 }
 
-// Another program that writes to the file while it is read.
-void meddle(SimOpenFile& open) {
+}  // namespace
+
+SimOpenFile& sim_file_of(RawFile raw) { return *open_of(raw); }
+
+void sim_meddle(SimOpenFile& open) {
   SimNetwork& network = *open.network;
   SimNode& node = *open.node;
   if (network.chance(network.faults().file_shrinks) && node.size > 0) {
@@ -58,10 +61,6 @@ void meddle(SimOpenFile& open) {
   }
   if (network.chance(network.faults().file_grows)) network.disk().set_size(&node, node.size + network.pick(1, 4096));
 }
-
-}  // namespace
-
-SimOpenFile& sim_file_of(RawFile raw) { return *open_of(raw); }
 
 // --- File ----------------------------------------------------------------------------------------------------------
 
@@ -88,7 +87,7 @@ Status File::read_at(std::uint64_t offset, std::span<std::uint8_t> target, std::
   SimOpenFile& open = *open_of(raw_);
   SimNetwork& network = *open.network;
   if (const Status status = strike(network); status != Status::ok) return status;
-  if (!open.writable) meddle(open);
+  if (!open.writable) sim_meddle(open);
   std::size_t asked = target.size();
   if (asked > 1 && network.chance(network.faults().file_short_read)) asked = network.pick(1, asked - 1);
   *bytes = network.disk().read(*open.node, offset, target.first(asked));

@@ -54,7 +54,10 @@ struct SimPending {
   SimPort* port = nullptr;
   Socket* socket = nullptr;  // null once the socket is closed
   MutableBytes target;
-  std::span<const ConstBytes> slices;
+  std::span<const ConstBytes> slices;  // write: all of it. transmit: the head
+  SimOpenFile* file = nullptr;         // transmit only; open until the completion
+  std::uint64_t file_offset = 0;
+  std::uint32_t file_length = 0;
   std::uint64_t checksum = 0;  // of the caller's memory at submit
   bool submitting = true;      // the submit call has not returned: a result now may still be an immediate one
   bool settled = false;        // the result below is final
@@ -212,6 +215,8 @@ class SimNetwork : public std::enable_shared_from_this<SimNetwork> {
   static SimPending* pending_of(const Operation* operation);
   void try_reads(SimEndpoint* endpoint);
   void try_write(SimPending* pending);
+  void try_transmit(SimPending* pending);
+  void send_pending(SimPending* pending, std::vector<std::uint8_t> bytes);
   void expect_spurious(SimPending* pending);
 
   // --- sockets (sim_operations.cc) ---

@@ -210,7 +210,47 @@ void SimNetwork::try_reads(SimEndpoint* endpoint) {
   }
 }
 
+// Settled before anything moves: what the bytes set off at once may come back to this socket.
+void SimNetwork::send_pending(SimPending* pending, std::vector<std::uint8_t> bytes) {
+  SimEndpoint* endpoint = pending->socket->endpoint.get();
+  settle(pending, Status::ok, static_cast<std::uint32_t>(bytes.size()));
+  transmit(endpoint, std::move(bytes));
+}
+
+void SimNetwork::try_transmit(SimPending* pending) {
+  SimEndpoint* endpoint = pending->socket->endpoint.get();
+  PortCounters& counters = pending->port->counters;
+  if (const Status failure = write_failure(endpoint); failure != Status::ok) return settle(pending, failure, 0);
+  check_memory_untouched(*pending);
+  const ConstBytes head = pending->slices.front();
+  std::size_t count = room(*endpoint);
+  if (count == 0) {
+    ++counters.blocked_writes;
+    return;
+  }
+  count = std::min<std::size_t>(count, head.size() + pending->file_length);
+  if (chance(faults_.partial_write)) count = pick(1, count);
+  std::vector<std::uint8_t> bytes(head.begin(),
+                                  head.begin() + static_cast<std::ptrdiff_t>(std::min(count, head.size())));
+  const std::size_t wanted = std::min<std::size_t>(count - bytes.size(), pending->file_length);
+  if (wanted != 0) {
+    sim_meddle(*pending->file);
+    if (!chance(faults_.file_io_error)) {
+      std::vector<std::uint8_t> range(wanted);
+      range.resize(disk_.read(*pending->file->node, pending->file_offset, range));
+      if (range.empty() && bytes.empty()) return settle(pending, Status::file_shrank, 0);
+      bytes.insert(bytes.end(), range.begin(), range.end());
+    } else if (bytes.empty()) {
+      return settle(pending, Status::io_error, 0);
+    }
+  }
+  ++counters.transmits;
+  counters.transmit_bytes += bytes.size();
+  send_pending(pending, std::move(bytes));
+}
+
 void SimNetwork::try_write(SimPending* pending) {
+  if (pending->kind == OperationKind::transmit) return try_transmit(pending);
   SimEndpoint* endpoint = pending->socket->endpoint.get();
   PortCounters& counters = pending->port->counters;
   if (const Status failure = write_failure(endpoint); failure != Status::ok) return settle(pending, failure, 0);
@@ -225,10 +265,7 @@ void SimNetwork::try_write(SimPending* pending) {
   }
   if (chance(faults_.partial_write)) count = pick(1, count);
   ++counters.writes;
-  std::vector<std::uint8_t> bytes = gather(pending->slices, count);
-  // Settled before anything moves: what the bytes set off at once may come back to this socket.
-  settle(pending, Status::ok, static_cast<std::uint32_t>(count));
-  transmit(endpoint, std::move(bytes));
+  send_pending(pending, gather(pending->slices, count));
 }
 
 void SimNetwork::expect_spurious(SimPending* pending) {

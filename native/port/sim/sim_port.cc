@@ -279,6 +279,31 @@ Submission Port::submit_write(Operation* operation, Socket* socket, std::span<co
   return network.finish_submit(pending);
 }
 
+Submission Port::submit_transmit(TransmitOperation* operation, Socket* socket, const File& file, std::uint64_t offset,
+                                 std::uint32_t length, ConstBytes head) noexcept {
+  SimNetwork& network = *state_->network;
+  network.check_socket(state_.get(), socket);
+  IOCP_CHECK(socket->write == nullptr && file.is_open());
+  IOCP_CHECK((length != 0 || !head.empty()) && length <= kMostTransmitBytes && head.size() <= kMostTransmitBytes);
+  SimPending* pending = network.begin(operation, OperationKind::transmit, state_.get(), socket);
+  operation->head = head;
+  pending->file = &sim_file_of(file.raw());
+  pending->file_offset = offset;
+  pending->file_length = length;
+  network.lend_memory(pending, {}, std::span(&operation->head, 1));
+  socket->write = pending;
+  if (const Status status = check_connected(socket); status != Status::ok) {
+    network.settle(pending, status, 0);
+  } else if (offset > static_cast<std::uint64_t>(INT64_MAX) - length) {
+    network.settle(pending, Status::file_too_large, 0);
+  } else if (network.chance(network.faults().no_buffer_space)) {
+    network.settle(pending, Status::no_buffer_space, 0);
+  } else {
+    network.try_write(pending);
+  }
+  return network.finish_submit(pending);
+}
+
 Submission Port::submit_hang_up(Operation* operation, Socket* socket) noexcept {
   SimNetwork& network = *state_->network;
   network.check_socket(state_.get(), socket);

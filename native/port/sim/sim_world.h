@@ -45,7 +45,7 @@ struct SimFaults {
   std::uint32_t reset_discards_received = 0;     // a reset also takes what had arrived unread (Windows does that)
   std::uint32_t broken_pipe_after_reset = 0;     // writing after a reset says broken_pipe, not connection_reset
   std::uint32_t zero_byte_read_tells_reset = 0;  // the zero-byte read itself fails, not only the read after it
-  std::uint32_t no_buffer_space = 0;             // submit_read, submit_zero_byte_read and submit_write
+  std::uint32_t no_buffer_space = 0;             // submit_read, submit_zero_byte_read, submit_write, submit_transmit
   std::uint32_t accept_too_many_open_files = 0;  // the peer is turned away
   std::uint32_t accept_fails = 0;                // connection_aborted; the connection is gone
   std::uint32_t attach_fails = 0;                // invalid_argument; the raw socket is discarded

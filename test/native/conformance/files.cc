@@ -65,7 +65,8 @@ TEST("files: offsets above 4 GiB are exact, and a gap reads as zeros") {
   CHECK(std::equal(part.begin(), part.begin() + static_cast<std::ptrdiff_t>(bytes), contents.begin()));
   REQUIRE(file.read_at(offset - 2 * kGiB, part, &bytes) == Status::ok);
   REQUIRE(bytes > 0);
-  CHECK(std::all_of(part.begin(), part.begin() + static_cast<std::ptrdiff_t>(bytes), [](auto byte) { return byte == 0; }));
+  CHECK(std::all_of(part.begin(), part.begin() + static_cast<std::ptrdiff_t>(bytes),
+                    [](auto byte) { return byte == 0; }));
 }
 
 TEST("files: offsets beyond 2^63 - 1 are refused") {
@@ -134,8 +135,9 @@ TEST("files: names that would lead elsewhere are refused by every call of a fold
   Scratch scratch;
   scratch.write("a.bin", pattern(10));
   scratch.make_directory("folder");
-  const std::string names_refused[] = {"",  ".",  "..",   "../a.bin", "folder/b.bin", "/a.bin", "folder\\b.bin",
-                                       "a:b", "C:", "C:\\x", "a/",       std::string("a\0b", 3)};
+  const std::string names_refused[] = {
+      "",    ".",  "..",    "../a.bin", "folder/b.bin",        "/a.bin", "folder\\b.bin",
+      "a:b", "C:", "C:\\x", "a/",       std::string("a\0b", 3)};
   for (const std::string& name : names_refused) {
     File file;
     CHECK_EQ(scratch.folder().create(name, &file), Status::invalid_argument);

@@ -11,7 +11,8 @@ namespace fs = std::filesystem;
 
 Scratch::Scratch() {
   std::random_device random;
-  const fs::path made = fs::temp_directory_path() / ("iocp-test-" + std::to_string(random()) + std::to_string(random()));
+  const fs::path made =
+      fs::temp_directory_path() / ("iocp-test-" + std::to_string(random()) + std::to_string(random()));
   REQUIRE(fs::create_directory(made));
   path_ = made.string();
   open_folder();
@@ -40,7 +41,8 @@ std::string Scratch::special_file() { return fs::exists("/dev/null") ? "/dev/nul
 
 std::vector<std::string> Scratch::list() const {
   std::vector<std::string> names;
-  for (const fs::directory_entry& entry : fs::directory_iterator(path_)) names.push_back(entry.path().filename().string());
+  for (const fs::directory_entry& entry : fs::directory_iterator(path_))
+    names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
 }

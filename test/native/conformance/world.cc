@@ -55,6 +55,7 @@ World::~World() {
 
 Operation& World::operation() { return operations_.emplace_back(); }
 AcceptOperation& World::accept_operation() { return accept_operations_.emplace_back(); }
+TransmitOperation& World::transmit_operation() { return transmit_operations_.emplace_back(); }
 Bytes& World::buffer(std::size_t size) { return buffers_.emplace_back(size); }
 
 // --- submissions ---------------------------------------------------------------------------------------------------
@@ -107,6 +108,12 @@ void World::write(Operation& operation, Socket* socket, ConstBytes bytes) {
 void World::write(Operation& operation, Socket* socket, std::span<const ConstBytes> slices) {
   expect(operation);
   note(operation, port.submit_write(&operation, socket, slices));
+}
+
+void World::transmit(TransmitOperation& operation, Socket* socket, const iocp::File& file, std::uint64_t offset,
+                     std::uint32_t length, ConstBytes head) {
+  expect(operation);
+  note(operation, port.submit_transmit(&operation, socket, file, offset, length, head));
 }
 
 void World::hang_up(Operation& operation, Socket* socket) {

@@ -36,6 +36,7 @@ using iocp::RawSocket;
 using iocp::Socket;
 using iocp::Status;
 using iocp::Submission;
+using iocp::TransmitOperation;
 
 using Bytes = std::vector<std::uint8_t>;
 
@@ -75,6 +76,7 @@ class World {
   // Operations live as long as the world, whatever ends the case.
   Operation& operation();
   AcceptOperation& accept_operation();
+  TransmitOperation& transmit_operation();
   Bytes& buffer(std::size_t size);
 
   // --- submissions: each notes the result, or that one must come
@@ -84,6 +86,8 @@ class World {
   void read(Operation& operation, Socket* socket, MutableBytes target);
   void write(Operation& operation, Socket* socket, ConstBytes bytes);  // the slice is kept by the world
   void write(Operation& operation, Socket* socket, std::span<const ConstBytes> slices);
+  void transmit(TransmitOperation& operation, Socket* socket, const iocp::File& file, std::uint64_t offset,
+                std::uint32_t length, ConstBytes head = {});
   void hang_up(Operation& operation, Socket* socket);
   void post(Operation& operation);
 
@@ -127,6 +131,7 @@ class World {
 
   std::deque<Operation> operations_;
   std::deque<AcceptOperation> accept_operations_;
+  std::deque<TransmitOperation> transmit_operations_;
   std::deque<Bytes> buffers_;
   std::deque<std::vector<ConstBytes>> slices_;
   std::set<const Operation*> pending_;

@@ -1,0 +1,70 @@
+// Sending a file on Linux: sendfile(), the head before it held back with MSG_MORE so that both share their segments.
+#include <pthread.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+
+#include "port/check.h"
+#include "port/posix/socket_posix.h"
+
+namespace iocp {
+namespace {
+
+// sendfile() has no flag against SIGPIPE, and the thread may be a host's whose mask is not ours to keep. The signal
+// goes to the thread that wrote, so it can be held back, taken, and forgotten here.
+class WithoutBrokenPipeSignal {
+ public:
+  WithoutBrokenPipeSignal() noexcept {
+    sigemptyset(&pipe_);
+    sigaddset(&pipe_, SIGPIPE);
+    IOCP_CHECK(pthread_sigmask(SIG_BLOCK, &pipe_, &before_) == 0);
+  }
+  ~WithoutBrokenPipeSignal() { IOCP_CHECK(pthread_sigmask(SIG_SETMASK, &before_, nullptr) == 0); }
+  WithoutBrokenPipeSignal(const WithoutBrokenPipeSignal&) = delete;
+  WithoutBrokenPipeSignal& operator=(const WithoutBrokenPipeSignal&) = delete;
+
+  // After EPIPE: takes the signal that came with it, unless the host had held such signals back itself.
+  void take() noexcept {
+    if (sigismember(&before_, SIGPIPE) == 1) return;
+    const timespec at_once = {};
+    while (sigtimedwait(&pipe_, nullptr, &at_once) < 0 && errno == EINTR) continue;
+  }
+
+ private:
+  sigset_t pipe_;
+  sigset_t before_;
+};
+
+ssize_t send_range(int socket, const FileRange& range) {
+  WithoutBrokenPipeSignal quiet;
+  auto offset = static_cast<off_t>(range.offset);
+  ssize_t sent = 0;
+  do {
+    sent = ::sendfile(socket, range.fd, &offset, range.length);
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0 && errno == EPIPE) {
+    quiet.take();
+    errno = EPIPE;
+  }
+  return sent;
+}
+
+}  // namespace
+
+ssize_t send_file_range(int socket, ConstBytes head, const FileRange& range) noexcept {
+  if (head.empty()) return send_range(socket, range);
+  const int more = range.length != 0 ? MSG_MORE : 0;
+  ssize_t sent = 0;
+  do {
+    sent = ::send(socket, head.data(), head.size(), kSendFlags | more);
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0 || static_cast<std::size_t>(sent) < head.size() || range.length == 0) return sent;
+  // Whatever stands in the way of the file now will do so again, and is told then.
+  const ssize_t of_file = send_range(socket, range);
+  return of_file > 0 ? sent + of_file : sent;
+}
+
+}  // namespace iocp
