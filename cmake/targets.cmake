@@ -23,7 +23,39 @@ endfunction()
 
 set(_native "${PROJECT_SOURCE_DIR}/native")
 
+# What depends on the processor rather than on the system: one file per family, chosen by what the compiler builds for
+# (which, unlike CMAKE_SYSTEM_PROCESSOR, is also right when cross-compiling).
+include(CheckCXXSourceCompiles)
+set(_try_compile_before ${CMAKE_TRY_COMPILE_TARGET_TYPE})
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY) # nothing is linked, so it costs little
+check_cxx_source_compiles("
+#if !defined(__x86_64__) && !defined(_M_X64)
+#error not 64-bit x86
+#endif
+int main() { return 0; }" IOCP_X86_64)
+check_cxx_source_compiles("
+#if !defined(__aarch64__) && !defined(_M_ARM64)
+#error not 64-bit ARM
+#endif
+int main() { return 0; }" IOCP_ARM64)
+set(CMAKE_TRY_COMPILE_TARGET_TYPE ${_try_compile_before})
+if(IOCP_X86_64)
+  set(_cpu crc32c_x86_64.cc)
+elseif(IOCP_ARM64 AND CMAKE_SYSTEM_NAME MATCHES "^(Linux|Android)$")
+  set(_cpu crc32c_arm64.cc arm64_features_linux.cc)
+elseif(IOCP_ARM64 AND APPLE)
+  set(_cpu crc32c_arm64.cc arm64_features_darwin.cc)
+elseif(IOCP_ARM64 AND WIN32)
+  set(_cpu crc32c_arm64.cc arm64_features_windows.cc)
+elseif(IOCP_ARM64 AND CMAKE_SYSTEM_NAME MATCHES "^(FreeBSD|OpenBSD)$")
+  set(_cpu crc32c_arm64.cc arm64_features_bsd.cc)
+else()
+  set(_cpu crc32c_none.cc)
+endif()
+list(TRANSFORM _cpu PREPEND "${_native}/port/cpu/")
+
 iocp_sources(_port_common "${_native}/port/*.cc")
+list(APPEND _port_common ${_cpu})
 set(_port_shared "")
 if(IOCP_BACKEND_SHARED_FOLDER)
   iocp_sources(_port_shared "${_native}/port/${IOCP_BACKEND_SHARED_FOLDER}/*.cc")
