@@ -14,6 +14,8 @@ export function filesUnder(folder, ...endings) {
       const name = path.posix.join(at, entry.name);
       if (entry.isDirectory()) {
         if (!skipped.test(entry.name)) visit(name);
+      } else if (entry.name === '.git') {
+        continue; // in a second work tree it is a file
       } else if (endings.length === 0 || endings.some((ending) => name.endsWith(ending))) {
         found.push(name);
       }

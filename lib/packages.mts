@@ -1,0 +1,3 @@
+// The ES module face of `iocp/packages`.
+
+export * from './packages.js';
