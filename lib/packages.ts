@@ -147,8 +147,9 @@ export function fileOffer(offer: FileOffer): Buffer {
   head.writeBigUInt64LE(inRange64('size', offer.size), 5);
   head.writeBigUInt64LE(inRange64('modifiedMs', offer.modifiedMs), 13);
   const check = CHECK_KINDS.indexOf(offer.check);
-  if (check < 0)
-    {throw new RangeError(`check is ${offer.check}: it may be ${CHECK_KINDS.join(', ')}`);}
+  if (check < 0) {
+    throw new RangeError(`check is ${offer.check}: it may be ${CHECK_KINDS.join(', ')}`);
+  }
   head[21] = check;
   return Buffer.concat([head, name]);
 }
