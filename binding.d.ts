@@ -85,8 +85,13 @@ export interface NativeFraming {
 }
 
 export interface NativeOptions {
-  /** 0 = stepped from the JavaScript thread's own event loop; n = that many I/O threads. */
+  /**
+   * 0 = stepped from the JavaScript thread's own event loop; n = that many I/O threads; -1 = by the one or, while that
+   * has no time for it, by one thread.
+   */
   ioWorkers: number;
+  /** Processors this process may use: with one, -1 means 0. */
+  processors: number;
   maxConnections: number;
   maxFreeBuffers: number;
   maxFreeContexts: number;
@@ -120,7 +125,7 @@ export class Engine {
    */
   constructor(options: NativeOptions, deliver: Deliver, ranges: Int32Array, output: Uint8Array);
 
-  /** I/O threads really in use; 0 = stepped from the JavaScript thread (also decides nothing else). */
+  /** I/O threads that step for good; 0 = stepped from the JavaScript thread, always or as long as it has time. */
   readonly ioThreads: number;
   /** Lanes that want slabs, at least 1. A context's slot belongs to lane `slot % lanes`. */
   readonly lanes: number;

@@ -33,6 +33,17 @@ export interface Link {
   figures: Float64Array;
   /** Delivers, soon, what a context that is resuming held back. */
   release: (context: ClientContext) => void;
+  /** When the engine was made, in milliseconds since the epoch. */
+  epoch: number;
+  /** Of the newest context; most contexts of an engine share it. */
+  local: LocalEnd | undefined;
+}
+
+/** @internal This side's end of a connection. */
+export interface LocalEnd {
+  readonly address: string;
+  readonly port: number;
+  readonly family: number;
 }
 
 /** @internal What arrives for a paused context: reading stops a moment after `pause()`, in another thread perhaps. */
@@ -66,6 +77,15 @@ const Figure = {
   peerEnded: 5,
 } as const;
 
+/** The end that `record` names: the one at hand if it is the same, so that it exists once and not per connection. */
+function localEnd(link: Link, record: ConnectedRecord): LocalEnd {
+  const { localAddress: address, localPort: port, family } = record;
+  const known = link.local;
+  if (known?.address === address && known.port === port && known.family === family) return known;
+  link.local = { address, port, family };
+  return link.local;
+}
+
 /**
  * One connection of an {@link Iocp}, accepted or outgoing.
  *
@@ -73,18 +93,13 @@ const Figure = {
  * and the counters keep their last values.
  */
 export class ClientContext<Data = unknown> {
-  /** Never used again for another connection; {@link Iocp.findClient} finds the context by it. */
-  readonly id: number;
+  // There may be tens of thousands of these, so what can be told from something else has no field.
+
   /** Yours. `connect` can set it; for accepted connections it is undefined until you set it. */
   data: Data;
   /** The peer's address, or the path of a Unix-domain socket (empty when the peer has none). */
   readonly remoteAddress: string;
   readonly remotePort: number;
-  readonly remoteFamily: AddressFamily;
-  readonly localAddress: string;
-  readonly localPort: number;
-  /** When the connection was made, in milliseconds since the epoch (`Date.now()`). */
-  readonly connectedAt: number;
 
   /** @internal */
   readonly slot: number;
@@ -96,8 +111,8 @@ export class ClientContext<Data = unknown> {
   needDrain = false;
   /** @internal */
   phase: number = Phase.fresh;
-  /** @internal */
-  waiting: Waiting[] = [];
+  /** @internal Callbacks of sends, oldest first; undefined until there is one. */
+  waiting: Waiting[] | undefined = undefined;
   /** @internal */
   link: Link;
   /** @internal The figures of a context that has gone. */
@@ -106,24 +121,47 @@ export class ClientContext<Data = unknown> {
   sawEnd = false;
   /** @internal Present from `pause()` until everything held back after `resume()` was delivered. */
   held: Held | undefined = undefined;
+  /** @internal Milliseconds after the link's epoch: a small integer, which is stored in place. */
+  readonly age: number;
+  /** @internal */
+  readonly local: LocalEnd;
 
   private constructor(link: Link, record: ConnectedRecord, data: Data) {
-    this.id = record.generation * CONNECTIONS_MAX + record.slot;
     this.data = data;
     this.remoteAddress = record.remoteAddress;
     this.remotePort = record.remotePort;
-    this.remoteFamily = familyName(record.family);
-    this.localAddress = record.localAddress;
-    this.localPort = record.localPort;
-    this.connectedAt = Date.now();
     this.slot = record.slot;
     this.generation = record.generation;
     this.link = link;
+    this.age = Date.now() - link.epoch;
+    this.local = localEnd(link, record);
   }
 
   /** @internal */
   static create<Data>(link: Link, record: ConnectedRecord, data: Data): ClientContext<Data> {
     return new ClientContext(link, record, data);
+  }
+
+  /** Never used again for another connection; {@link Iocp.findClient} finds the context by it. */
+  get id(): number {
+    return this.generation * CONNECTIONS_MAX + this.slot;
+  }
+
+  get remoteFamily(): AddressFamily {
+    return familyName(this.local.family);
+  }
+
+  get localAddress(): string {
+    return this.local.address;
+  }
+
+  get localPort(): number {
+    return this.local.port;
+  }
+
+  /** When the connection was made, in milliseconds since the epoch (`Date.now()`). */
+  get connectedAt(): number {
+    return this.link.epoch + this.age;
   }
 
   /** True from the `connection` event until `disconnect`, or until this side resets the connection. */
@@ -262,7 +300,7 @@ export class ClientContext<Data = unknown> {
 
   /** @internal Answers the callbacks one at a time, so that one that throws does not cost the others theirs. */
   failNextWaiting(error: IocpError): boolean {
-    const next = this.waiting.shift();
+    const next = this.waiting?.shift();
     next?.callback(error);
     return next !== undefined;
   }

@@ -100,18 +100,24 @@ export class EngineHost<Data> implements EventSink {
     this.sender = new Sender(this.#engine, this.#batch, framing, limits, addon);
     const figures = new Float64Array(CONTEXT_FIGURES);
     const release = this.#release;
-    this.#link = { engine: this.#engine, sender: this.sender, figures, release };
-    this.#start();
+    this.#link = {
+      engine: this.#engine,
+      sender: this.sender,
+      figures,
+      release,
+      epoch: Date.now(),
+      local: undefined,
+    };
+    this.#start(native.ioWorkers === 0 ? SLABS_PER_LANE_STEPPED : SLABS_PER_LANE_THREADED);
   }
 
-  #start(): void {
+  #start(slabsPerLane: number): void {
     const status = this.#engine.start();
     if (status !== 0) {
       this.#engine.destroy();
       throw errorFromStatus(addon, status);
     }
-    const perLane = this.#engine.ioThreads === 0 ? SLABS_PER_LANE_STEPPED : SLABS_PER_LANE_THREADED;
-    this.#slabs.start(this.#engine.lanes, perLane);
+    this.#slabs.start(this.#engine.lanes, slabsPerLane);
     this.updateRef();
   }
 
@@ -335,7 +341,7 @@ export class EngineHost<Data> implements EventSink {
     this.#count--;
     context.end(record);
     this.updateRef();
-    for (const { callback } of context.waiting.splice(0)) {
+    for (const { callback } of context.waiting?.splice(0) ?? []) {
       this.#todo.push(() => callback(goneError(context.id)));
     }
     const syscall = syscallName(addon, record.syscall);

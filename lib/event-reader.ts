@@ -99,6 +99,7 @@ export class EventReader {
   #memory = new ArrayBuffer(0);
   #at = 0;
   #end = 0;
+  #lastAddress = '';
 
   constructor(ranges: Int32Array, slabs: SlabSupply, sink: EventSink) {
     this.#ranges = ranges;
@@ -214,9 +215,16 @@ export class EventReader {
       remotePort: at(3),
       localPort: at(4),
       family: at(5),
-      remoteAddress: text(this.#memory, texts, remoteBytes),
+      remoteAddress: this.#address(texts, remoteBytes),
       localAddress: text(this.#memory, texts + remoteBytes, at(7)),
     };
+  }
+
+  /** Peers of one host tend to come together: they share one string. */
+  #address(offset: number, length: number): string {
+    const address = text(this.#memory, offset, length);
+    if (address !== this.#lastAddress) this.#lastAddress = address;
+    return this.#lastAddress;
   }
 
   #disconnected(slot: number, at: (index: number) => number, offset: number): DisconnectedRecord {

@@ -1,6 +1,7 @@
 // Validates and completes what users pass in. Every error names the option, the value and what is allowed.
 // Nothing behind this file checks again, so nothing may get past it.
 
+import { availableParallelism } from 'node:os';
 import { inspect } from 'node:util';
 
 import type { NativeFraming, NativeOptions } from './binding.js';
@@ -304,9 +305,12 @@ const IOCP_OPTIONS = [
   'captureRejections',
 ] as const satisfies ReadonlyArray<keyof IocpOptions>;
 
+/** What `'auto'` is to native code. */
+const AUTO_IO_WORKERS = -1;
+
 function ioWorkersOf(value: unknown): number {
   const allowed = "'auto' or an integer from 0 to 256";
-  if (value === undefined || value === 'auto') return 0;
+  if (value === undefined || value === 'auto') return AUTO_IO_WORKERS;
   if (typeof value !== 'number') wrongType('ioWorkers', value, allowed);
   if (!Number.isInteger(value) || value < 0 || value > 256) {
     outOfRange('ioWorkers', value, allowed);
@@ -327,6 +331,7 @@ export function readOptions(options: IocpOptions | undefined): Settings {
   ]);
   const native: NativeOptions = {
     ioWorkers: ioWorkersOf(given.ioWorkers),
+    processors: availableParallelism(),
     maxConnections: integer('maxConnections', given.maxConnections, 10_000, 1, CONNECTIONS_MAX),
     maxFreeBuffers: integer('maxFreeBuffers', given.maxFreeBuffers, 1024, -1, 2 ** 24),
     maxFreeContexts: integer('maxFreeContexts', given.maxFreeContexts, 1024, -1, CONNECTIONS_MAX),

@@ -154,7 +154,7 @@ export class Sender {
 
   /** A package with a callback was given to the system. Callbacks before it that got no answer never will. */
   written(context: Context, token: number): void {
-    const { waiting } = context;
+    const waiting = context.waiting ?? [];
     let next = waiting.shift();
     for (; next !== undefined && next.token !== token; next = waiting.shift()) {
       process.nextTick(next.callback, next.token === NO_TOKEN ? null : this.#lost(context));
@@ -190,7 +190,7 @@ export class Sender {
     const status = this.#engine.sendLarge(slot, generation, payload, flags);
     if (status === 0) return true;
     if ((flags & OutputFlag.notify) !== 0) {
-      const { callback } = context.waiting.pop() as { callback: SendCallback };
+      const { callback } = context.waiting?.pop() as { callback: SendCallback };
       const error = errorFromStatus(this.#tables, status, { context: context.id });
       process.nextTick(callback, error);
     }
@@ -243,8 +243,11 @@ export class Sender {
   /** A package without any bytes, which only `sendRaw` and the framing `'none'` know: there is nothing to queue. */
   #nothing(context: Context, callback: SendCallback | undefined): boolean {
     if (callback !== undefined) {
-      if (context.waiting.length > 0) context.waiting.push({ token: NO_TOKEN, callback });
-      else process.nextTick(callback, null);
+      if (context.waiting !== undefined && context.waiting.length > 0) {
+        context.waiting.push({ token: NO_TOKEN, callback });
+      } else {
+        process.nextTick(callback, null);
+      }
     }
     return context.bound <= this.#limits.highWaterMark;
   }
@@ -253,7 +256,7 @@ export class Sender {
     const flags = raw ? OutputFlag.raw : 0;
     if (callback === undefined) return flags;
     this.#token = (this.#token + 1) % TOKEN_LIMIT;
-    context.waiting.push({ token: this.#token, callback });
+    (context.waiting ??= []).push({ token: this.#token, callback });
     return (flags | OutputFlag.notify | (this.#token << 8)) >>> 0;
   }
 

@@ -3,7 +3,7 @@
 
 /** Bytes of a slab. A kept payload keeps its whole slab alive, so this is also the price of keeping one. */
 export const SLAB_BYTES = 128 * 1024;
-/** Slabs per lane when the JavaScript thread steps the engine: one is read while the other is filled. */
+/** Slabs per lane when only the JavaScript thread steps the engine: one is read while the other is filled. */
 export const SLABS_PER_LANE_STEPPED = 2;
 /** Slabs per lane with I/O threads, which fill slabs while JavaScript is busy. */
 export const SLABS_PER_LANE_THREADED = 4;

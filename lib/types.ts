@@ -79,7 +79,8 @@ export type OverflowPolicy = 'disconnect' | 'drop' | 'throw';
 export interface IocpOptions {
   /**
    * Threads that do the network I/O: 0 = the JavaScript thread itself, from its event loop; 1…256 = that many
-   * threads; `'auto'` lets the engine decide. Default `'auto'`.
+   * threads. `'auto'`: the JavaScript thread while it has time to spare; while it is busy with other work than I/O,
+   * a thread does it. `stats().ioWorkers` tells which. Default `'auto'`.
    */
   ioWorkers?: 'auto' | number;
   /** Most connections at a time; further peers are refused. 1…2 097 152, default 10 000. */
@@ -299,6 +300,10 @@ export interface IocpStats {
   bufferShortages: number;
   /** Steps of the engine's workers. */
   steps: number;
+  /** Threads that do the network I/O now; 0 = the JavaScript thread does it. */
+  ioWorkers: number;
+  /** How often `ioWorkers: 'auto'` changed between the two. */
+  handOvers: number;
   /** Contexts alive now, kept for reuse now, and used again. */
   contexts: { live: number; free: number; reused: number };
   sendBuffers: PoolStats;

@@ -260,7 +260,7 @@ Napi::Value EngineWrap::tcp_info(const Napi::CallbackInfo& info) {
 void EngineWrap::ref(const Napi::CallbackInfo& info) {
   if (phase_ != Phase::running || referenced_) return;
   referenced_ = true;
-  if (io_threads_ > 0) {
+  if (doorbell_ != nullptr) {
     napi_ref_threadsafe_function(info.Env(), doorbell_);
   } else {
     host_loop_.ref();
@@ -270,7 +270,7 @@ void EngineWrap::ref(const Napi::CallbackInfo& info) {
 void EngineWrap::unref(const Napi::CallbackInfo& info) {
   if (phase_ != Phase::running || !referenced_) return;
   referenced_ = false;
-  if (io_threads_ > 0) {
+  if (doorbell_ != nullptr) {
     napi_unref_threadsafe_function(info.Env(), doorbell_);
   } else {
     host_loop_.unref();

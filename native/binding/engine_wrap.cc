@@ -12,9 +12,10 @@ constexpr int kTurnsPerReady = 4;
 
 }  // namespace
 
-EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineWrap>(info) {
+EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineWrap>(info), policy_(1) {
   BindingOptions options = read_options(info[0].As<Napi::Object>());
   io_threads_ = options.io_threads;
+  policy_ = SteppingPolicy(options.processors);
   // A host without a usable loop is served by one thread instead.
   if (io_threads_ == 0 && !HostLoop::available()) io_threads_ = 1;
   if (io_threads_ > 0) {
@@ -22,7 +23,10 @@ EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine
     options.engine.workers_per_lane = Port::kSharedByWorkers ? io_threads_ : 1;
     options.engine.wake_workers = true;
   }
-  engine_ = std::make_unique<Engine>(options.engine, io_threads_ > 0 ? Doorbell{&EngineWrap::ring, this} : Doorbell{});
+  const Doorbell doorbell = {&EngineWrap::ring, this};
+  const bool adaptive = options.adaptive && io_threads_ == 0;
+  engine_ = std::make_unique<Engine>(options.engine, io_threads_ > 0 || adaptive ? doorbell : Doorbell{});
+  if (adaptive) standby_ = std::make_unique<StandbyThread>(*engine_, doorbell);
   pump_ = std::make_unique<EventPump>(*engine_, info[1].As<Napi::Function>(), info[2].As<Napi::Int32Array>());
   auto output = info[3].As<Napi::Uint8Array>();
   output_ = Napi::Persistent(output);
@@ -36,7 +40,7 @@ Napi::Value EngineWrap::start(const Napi::CallbackInfo& info) {
   IOCP_CHECK(phase_ == Phase::made);
   Status status = engine_->start();
   if (status == Status::ok) {
-    const bool served = io_threads_ > 0 ? start_threads() : start_host_loop();
+    const bool served = io_threads_ > 0 ? start_threads() : standby_ != nullptr ? start_adaptive() : start_host_loop();
     if (!served) {
       engine_->shut_down();
       status = Status::out_of_memory;
@@ -58,18 +62,37 @@ bool EngineWrap::start_host_loop() {
 }
 
 bool EngineWrap::start_threads() {
+  if (!open_doorbell()) return false;
+  if (threads_.start(*engine_)) return true;
+  close_doorbell();
+  return false;
+}
+
+bool EngineWrap::start_adaptive() {
+  if (!open_doorbell()) return false;
+  if (!start_host_loop()) {
+    close_doorbell();
+    return false;
+  }
+  // The doorbell keeps the loop alive, whoever steps.
+  host_loop_.unref();
+  return true;
+}
+
+bool EngineWrap::open_doorbell() {
   const Napi::HandleScope scope(Env());
   const Napi::String name = Napi::String::New(Env(), "IOCP");
   // At most one call is ever queued: the mailbox rings once per idle-to-busy change.
-  if (napi_create_threadsafe_function(Env(), nullptr, nullptr, name, 0, 1, nullptr, nullptr, this,
-                                      &EngineWrap::call_from_thread, &doorbell_) != napi_ok) {
-    return false;
-  }
-  if (threads_.start(*engine_)) return true;
-  napi_release_threadsafe_function(doorbell_, napi_tsfn_abort);
-  doorbell_ = nullptr;
-  return false;
+  return napi_create_threadsafe_function(Env(), nullptr, nullptr, name, 0, 1, nullptr, nullptr, this,
+                                         &EngineWrap::call_from_thread, &doorbell_) == napi_ok;
 }
+
+void EngineWrap::close_doorbell() {
+  if (doorbell_ != nullptr) napi_release_threadsafe_function(doorbell_, napi_tsfn_abort);
+  doorbell_ = nullptr;
+}
+
+bool EngineWrap::steps_itself() const { return io_threads_ == 0 && (standby_ == nullptr || standby_->owner_steps()); }
 
 void EngineWrap::ring(void* self) {
   // Fails only while the environment goes away, and then nobody wants the events.
@@ -81,30 +104,44 @@ void EngineWrap::call_from_thread(napi_env env, napi_value, void* context, void*
   if (env == nullptr) return;
   auto* self = static_cast<EngineWrap*>(context);
   if (self->phase_ != Phase::running) return;
+  const std::uint64_t begin_ns = monotonic_ns();
   self->pump_->pump(env);
+  self->turns_ns_ += monotonic_ns() - begin_ns;
+  if (self->standby_ != nullptr && self->standby_->reclaim()) {
+    self->host_loop_.resume();
+    self->host_loop_.plan(0);  // the port's descriptor tells news only; what is there already is found by looking
+    if (!self->destroy_after_pump_) return;
+  }
   self->plan_next_turn();
 }
 
 void EngineWrap::on_host_ready() {
-  if (phase_ != Phase::running) return;
+  if (phase_ != Phase::running || !steps_itself()) return;
   const Napi::HandleScope scope(Env());
   Worker& worker = engine_->worker(0);
+  std::uint64_t now_ns = monotonic_ns();
   for (int turn = 0; turn < kTurnsPerReady; ++turn) {
+    const std::uint64_t begin_ns = now_ns;
     stepping_ = true;
     const bool full = worker.collect(0) == kCompletionsPerWait;
-    worker.step(monotonic_ms());
+    worker.step(begin_ns / 1'000'000);
     stepping_ = false;
+    stepping_ns_ += monotonic_ns() - begin_ns;
     pump_->pump(Env());
+    now_ns = monotonic_ns();
+    turns_ns_ += now_ns - begin_ns;
     if (destroy_after_pump_ || pump_->wants_turn() || (!full && !worker.has_work())) break;
   }
   plan_next_turn();
 }
 
 void EngineWrap::kick() {
-  if (phase_ != Phase::running || io_threads_ > 0 || stepping_) return;
+  if (phase_ != Phase::running || stepping_ || !steps_itself()) return;
+  const std::uint64_t begin_ns = monotonic_ns();
   stepping_ = true;
-  engine_->worker(0).run_commands(monotonic_ms());
+  engine_->worker(0).run_commands(begin_ns / 1'000'000);
   stepping_ = false;
+  stepping_ns_ += monotonic_ns() - begin_ns;
   if (!pump_->pumping()) plan_next_turn();
 }
 
@@ -114,7 +151,8 @@ void EngineWrap::plan_next_turn() {
     return;
   }
   if (pump_->gave_up()) return;  // JavaScript cannot run any more; the environment's end will take all this down
-  if (io_threads_ > 0) {
+  weigh_load();
+  if (!steps_itself()) {
     // The pump's rounds were over before the events were.
     if (engine_->has_events()) ring(this);
     return;
@@ -123,21 +161,50 @@ void EngineWrap::plan_next_turn() {
   host_loop_.plan(engine_->has_events() ? 0 : worker.sleep_limit_ms(monotonic_ms()));
 }
 
+void EngineWrap::weigh_load() {
+  if (standby_ == nullptr) return;
+  const std::uint64_t now_ns = monotonic_ns();
+  if (now_ns - window_begin_.at_ns < kSteppingWindowMs * 1'000'000) return;
+  if (policy_.judge(measure(now_ns))) change_stepper();
+}
+
+SteppingPolicy::Window EngineWrap::measure(std::uint64_t now_ns) {
+  const Load begin = window_begin_;
+  window_begin_ = {now_ns, host_loop_.idle_ns(), stepping_ns_ + standby_->stepping_ns(), turns_ns_};
+  const std::uint64_t elapsed_ns = now_ns - begin.at_ns;
+  const std::uint64_t turns_ns = window_begin_.turns_ns - begin.turns_ns;
+  // A host that does not measure its sleep: whatever is not done for this engine counts as sleep.
+  const std::uint64_t idle_ns = window_begin_.idle_ns != 0 ? window_begin_.idle_ns - begin.idle_ns
+                                : elapsed_ns > turns_ns    ? elapsed_ns - turns_ns
+                                                           : 0;
+  return {elapsed_ns, idle_ns, window_begin_.stepping_ns - begin.stepping_ns};
+}
+
+void EngineWrap::change_stepper() {
+  if (policy_.stepper() == SteppingPolicy::Stepper::owner) {
+    standby_->recall();
+    return;
+  }
+  // A thread that was called back and did not answer yet is not asked again.
+  if (!standby_->owner_steps()) return policy_.stay_with_owner();
+  host_loop_.pause();
+  if (standby_->take_over()) return;
+  policy_.stay_with_owner();
+  host_loop_.resume();
+}
+
 void EngineWrap::take_down() {
   if (phase_ != Phase::running) return;
   phase_ = Phase::down;
   threads_.stop();
+  if (standby_ != nullptr) standby_->stop();
   pump_->give_up();
   // The loop must let go of the descriptor before the port closes it.
-  if (host_loop_.is_open()) {
-    host_loop_.close([](void* self) { static_cast<EngineWrap*>(self)->release_environment(); }, this);
-    engine_->shut_down();
-    return;
-  }
+  const bool has_loop = host_loop_.is_open();
+  if (has_loop) host_loop_.close([](void* self) { static_cast<EngineWrap*>(self)->release_environment(); }, this);
   engine_->shut_down();
-  napi_release_threadsafe_function(doorbell_, napi_tsfn_abort);
-  doorbell_ = nullptr;
-  release_environment();
+  close_doorbell();
+  if (!has_loop) release_environment();
 }
 
 void EngineWrap::release_environment() {

@@ -1,4 +1,4 @@
-// The JavaScript object around one engine (binding.d.ts: class Engine). Translates calls, steps the engine when it
+// The JavaScript object around one engine (binding.d.ts: class Engine). Translates calls, steps the engine while it
 // is served by the JavaScript thread, and takes it down in one order, whoever asks: destroy(), or the environment
 // that goes away.
 #pragma once
@@ -12,6 +12,7 @@
 #include "binding/host_loop.h"
 #include "binding/options.h"
 #include "core/engine.h"
+#include "core/stepping_policy.h"
 #include "core/worker_threads.h"
 
 namespace iocp {
@@ -52,11 +53,20 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   // --- stepping ----------------------------------------------------------------------------------------------
   bool start_host_loop();
   bool start_threads();
+  bool start_adaptive();
+  bool open_doorbell();
+  void close_doorbell();
+  // Whether the JavaScript thread steps the engine at this moment.
+  bool steps_itself() const;
   // The host's loop says that the port has something, or that the timer fired.
   void on_host_ready();
   // Runs commands just given on the JavaScript thread; what they cause is delivered later, never from within.
   void kick();
   void plan_next_turn();
+  // When a window is over: lets the other kind of thread step if the figures say so.
+  void weigh_load();
+  SteppingPolicy::Window measure(std::uint64_t now_ns);
+  void change_stepper();
   static void call_from_thread(napi_env env, napi_value callback, void* context, void* data);
   static void ring(void* self);
 
@@ -81,6 +91,18 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   std::size_t output_size_ = 0;
   HostLoop host_loop_;
   WorkerThreads threads_;
+  std::unique_ptr<StandbyThread> standby_;  // null: who steps is settled for good
+  SteppingPolicy policy_;
+  // What weigh_load() compares with: the figures at the beginning of the window, and those of this thread so far.
+  struct Load {
+    std::uint64_t at_ns = 0;
+    std::uint64_t idle_ns = 0;
+    std::uint64_t stepping_ns = 0;
+    std::uint64_t turns_ns = 0;
+  };
+  Load window_begin_;
+  std::uint64_t stepping_ns_ = 0;  // this thread's, in steps
+  std::uint64_t turns_ns_ = 0;     // … and in steps and JavaScript called from here
   napi_threadsafe_function doorbell_ = nullptr;
   napi_async_cleanup_hook_handle cleanup_hook_ = nullptr;
 };

@@ -30,6 +30,11 @@ class HostLoop {
   // Calls `on_ready` that many milliseconds from now, 0 = in the next turn of the loop, -1 = not for the sake of time.
   // Replaces the plan before. A plan alone keeps no loop alive.
   void plan(std::int32_t delay_ms);
+  // Between the two, nothing calls `on_ready`. Nothing happens when it is so already; false when the loop refuses.
+  void pause();
+  bool resume();
+  // How long the loop's thread has slept for want of work since the loop began; 0 from a host that does not measure it.
+  std::uint64_t idle_ns() const noexcept;
   void ref();
   void unref();
   // Everything ends; `on_closed` is called, on the loop's thread, when the loop has let go of them. The descriptor

@@ -22,6 +22,7 @@ struct Uv {
   void (*handle_set_data)(UvHandle*, void*) = nullptr;
   int (*poll_init)(void* loop, UvHandle*, int descriptor) = nullptr;
   int (*poll_start)(UvHandle*, int events, void (*)(UvHandle*, int status, int events)) = nullptr;
+  int (*poll_stop)(UvHandle*) = nullptr;
   int (*idle_init)(void* loop, UvHandle*) = nullptr;
   int (*idle_start)(UvHandle*, void (*)(UvHandle*)) = nullptr;
   int (*idle_stop)(UvHandle*) = nullptr;
@@ -32,6 +33,7 @@ struct Uv {
   void (*unref)(UvHandle*) = nullptr;
   void (*close)(UvHandle*, void (*)(UvHandle*)) = nullptr;
   bool complete = true;
+  std::uint64_t (*metrics_idle_time)(void* loop) = nullptr;  // may be missing
 
   Uv() {
     look_up("uv_handle_size", &handle_size);
@@ -39,6 +41,7 @@ struct Uv {
     look_up("uv_handle_set_data", &handle_set_data);
     look_up("uv_poll_init", &poll_init);
     look_up("uv_poll_start", &poll_start);
+    look_up("uv_poll_stop", &poll_stop);
     look_up("uv_idle_init", &idle_init);
     look_up("uv_idle_start", &idle_start);
     look_up("uv_idle_stop", &idle_stop);
@@ -48,6 +51,7 @@ struct Uv {
     look_up("uv_ref", &ref);
     look_up("uv_unref", &unref);
     look_up("uv_close", &close);
+    metrics_idle_time = reinterpret_cast<decltype(metrics_idle_time)>(dlsym(RTLD_DEFAULT, "uv_metrics_idle_time"));
   }
 
   template <typename Function>
@@ -65,6 +69,7 @@ const Uv& uv() {
 }  // namespace
 
 struct HostLoop::Handles {
+  void* loop = nullptr;
   UvHandle* poll = nullptr;
   UvHandle* idle = nullptr;
   UvHandle* timer = nullptr;
@@ -104,6 +109,7 @@ bool HostLoop::open(napi_env env, int descriptor, Callback on_ready, void* conte
   if (napi_get_uv_event_loop(env, &loop) != napi_ok || loop == nullptr) return false;
   auto* handles = new (std::nothrow) Handles;
   if (handles == nullptr) return false;
+  handles->loop = loop;
   handles->poll = std::malloc(uv().handle_size(kUvPoll));
   handles->idle = std::malloc(uv().handle_size(kUvIdle));
   handles->timer = std::malloc(uv().handle_size(kUvTimer));
@@ -123,14 +129,31 @@ bool HostLoop::open(napi_env env, int descriptor, Callback on_ready, void* conte
   uv().handle_set_data(handles->poll, handles);
   uv().handle_set_data(handles->idle, handles);
   uv().handle_set_data(handles->timer, handles);
-  const int started = uv().poll_start(handles->poll, kUvReadable, [](UvHandle* handle, int, int) {
-    Handles* self = Handles::of(handle);
-    self->on_ready(self->ready_context);
-  });
   handles_ = handles;
-  if (started == 0) return true;
+  if (resume()) return true;
   close(nullptr, nullptr);
   return false;
+}
+
+void HostLoop::pause() {
+  if (handles_ == nullptr) return;
+  uv().poll_stop(handles_->poll);
+  uv().idle_stop(handles_->idle);
+  uv().timer_stop(handles_->timer);
+  handles_->idle_running = handles_->timer_running = false;
+}
+
+bool HostLoop::resume() {
+  if (handles_ == nullptr) return false;
+  return uv().poll_start(handles_->poll, kUvReadable, [](UvHandle* handle, int, int) {
+    Handles* self = Handles::of(handle);
+    self->on_ready(self->ready_context);
+  }) == 0;
+}
+
+std::uint64_t HostLoop::idle_ns() const noexcept {
+  if (handles_ == nullptr || uv().metrics_idle_time == nullptr) return 0;
+  return uv().metrics_idle_time(handles_->loop);
 }
 
 void HostLoop::plan(std::int32_t delay_ms) {

@@ -13,6 +13,12 @@ bool HostLoop::open(napi_env, int, Callback, void*) { return false; }
 
 void HostLoop::plan(std::int32_t) {}
 
+void HostLoop::pause() {}
+
+bool HostLoop::resume() { return false; }
+
+std::uint64_t HostLoop::idle_ns() const noexcept { return 0; }
+
 void HostLoop::ref() {}
 
 void HostLoop::unref() {}

@@ -58,7 +58,10 @@ Framing read_framing(const Napi::Object& object) {
 BindingOptions read_options(const Napi::Object& object) {
   BindingOptions options;
   EngineOptions& engine = options.engine;
-  options.io_threads = integer<std::uint32_t>(object, "ioWorkers");
+  const auto io_workers = integer<std::int32_t>(object, "ioWorkers");
+  options.adaptive = io_workers < 0;
+  options.io_threads = options.adaptive ? 0 : static_cast<std::uint32_t>(io_workers);
+  options.processors = integer<std::uint32_t>(object, "processors");
   engine.max_connections = integer<std::uint32_t>(object, "maxConnections");
   engine.max_free_buffers = integer<std::int64_t>(object, "maxFreeBuffers");
   engine.max_free_contexts = integer<std::int64_t>(object, "maxFreeContexts");

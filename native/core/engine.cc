@@ -24,6 +24,7 @@ Engine::Engine(const EngineOptions& options, Doorbell doorbell)
   for (std::uint32_t i = 0; i < options.lanes; ++i) {
     lanes_.push_back(std::make_unique<Lane>(i));
     lanes_.back()->wake_operation.tag = static_cast<std::uint8_t>(Tag::wake);
+    lanes_.back()->stepped_by_threads.store(options.wake_workers);
     for (std::uint32_t k = 0; k < options.workers_per_lane; ++k) {
       workers_.push_back(std::make_unique<Worker>(*this, *lanes_.back()));
     }
@@ -44,12 +45,16 @@ Status Engine::start() {
   return Status::ok;
 }
 
+void Engine::hand_over(std::uint32_t lane, bool to_threads) {
+  if (lanes_[lane]->stepped_by_threads.exchange(to_threads, std::memory_order_seq_cst) != to_threads) ++hand_overs_;
+}
+
 // --- events --------------------------------------------------------------------------------------------------
 
 void Engine::supply(std::uint32_t lane_index, std::uint32_t slab_index, std::uint8_t* memory, std::size_t bytes) {
   Lane& lane = *lanes_[lane_index];
   lane.mailbox.supply(slab_index, memory, bytes);
-  if (lane.make_room() && options_.wake_workers) lane.wake();
+  if (lane.make_room()) lane.wake_thread();
   ring_if_needed(lane);  // control records that waited for this slab are in it now
 }
 
@@ -60,7 +65,7 @@ void Engine::take(std::uint32_t lane_index, Mailbox::Batch* batch) {
     ScopedLock guard(context->lock);
     context->announced = true;
   }
-  if (lane.make_room() && options_.wake_workers) lane.wake();
+  if (lane.make_room()) lane.wake_thread();
 }
 
 void Engine::delivered(std::uint32_t, const Mailbox::Batch& batch) {
@@ -81,7 +86,9 @@ bool Engine::has_events() const noexcept {
 }
 
 void Engine::ring_if_needed(Lane& lane) {
-  if (doorbell_.ring != nullptr && lane.mailbox.wants_ring()) doorbell_.ring(doorbell_.context);
+  // An owner that steps the lane itself looks after every step.
+  if (!lane.stepped_by_threads.load(std::memory_order_relaxed) || doorbell_.ring == nullptr) return;
+  if (lane.mailbox.wants_ring()) doorbell_.ring(doorbell_.context);
 }
 
 // --- connections -------------------------------------------------------------------------------------------------
@@ -97,7 +104,7 @@ Engine::Listening Engine::listen(const ListenOptions& options) {
   Command command;
   command.verb = Command::Verb::listen;
   command.object = listener.release();
-  enqueue(lane, command);
+  lane.enqueue(command);
   return result;
 }
 
@@ -114,7 +121,7 @@ Status Engine::connect(std::uint32_t token, const Address& to, const std::string
   Command command;
   command.verb = Command::Verb::connect;
   command.object = request.release();
-  enqueue(*lanes_[token % lanes_.size()], command);
+  lanes_[token % lanes_.size()]->enqueue(command);
   return Status::ok;
 }
 
@@ -122,13 +129,13 @@ void Engine::cancel_connect(std::uint32_t token) {
   Command command;
   command.verb = Command::Verb::cancel_connect;
   command.a = token;
-  enqueue(*lanes_[token % lanes_.size()], command);
+  lanes_[token % lanes_.size()]->enqueue(command);
 }
 
 void Engine::hold_accepts(bool hold) {
   Command command;
   command.verb = hold ? Command::Verb::hold_accepts : Command::Verb::resume_accepts;
-  enqueue(*lanes_[0], command);
+  lanes_[0]->enqueue(command);
 }
 
 bool Engine::command(std::uint32_t slot, std::uint32_t generation, Command command) {
@@ -142,7 +149,7 @@ bool Engine::command(std::uint32_t slot, std::uint32_t generation, Command comma
     context->enter(Reference::command);
   }
   command.context = context;
-  enqueue(context->lane, command);
+  context->lane.enqueue(command);
   return true;
 }
 
@@ -194,7 +201,7 @@ void Engine::close(std::uint32_t grace_ms) {
     for (const Command::Verb verb : {Command::Verb::close_listeners, Command::Verb::cancel_connects}) {
       Command command;
       command.verb = verb;
-      enqueue(*lane, command);
+      lane->enqueue(command);
     }
   }
   table_.for_each([&](ClientContext& context) {
@@ -207,7 +214,7 @@ void Engine::close(std::uint32_t grace_ms) {
     command.verb = Command::Verb::end;
     command.b = grace_ms;
     command.context = &context;
-    enqueue(context.lane, command);
+    context.lane.enqueue(command);
   });
   tell_closed_when_quiet();
 }
@@ -230,7 +237,7 @@ void Engine::abort_everything() {
     for (const Command::Verb verb : {Command::Verb::close_listeners, Command::Verb::cancel_connects}) {
       Command command;
       command.verb = verb;
-      lane->enqueue(command, false);
+      lane->enqueue(command);
     }
   }
   table_.for_each([&](ClientContext& context) {
@@ -243,12 +250,13 @@ void Engine::abort_everything() {
     command.verb = Command::Verb::end;
     command.a = 1;
     command.context = &context;
-    context.lane.enqueue(command, false);
+    context.lane.enqueue(command);
   });
 }
 
 void Engine::shut_down() {
   if (!started_) return;
+  for (std::uint32_t lane = 0; lane < lanes_.size(); ++lane) hand_over(lane, false);
   abort_everything();
   // Cancelled operations come home through the ports, some perhaps only after a moment, hence the millisecond;
   // far-future time lets every retry run out.

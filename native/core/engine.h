@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,7 @@ enum class OverflowPolicy : std::uint8_t { disconnect, drop, refuse };
 struct EngineOptions {
   std::uint32_t lanes = 1;             // completion ports; 1 where workers share a port
   std::uint32_t workers_per_lane = 1;  // more than 1 only where Port::kSharedByWorkers
-  bool wake_workers = false;           // workers sleep in threads of their own and must be woken
+  bool wake_workers = false;           // threads step the workers from the start; they sleep and must be woken
   std::uint32_t max_connections = 10'000;
   std::int64_t max_free_buffers = 1024;   // 0 = no limit, -1 = never reuse
   std::int64_t max_free_contexts = 1024;  // same rule
@@ -41,7 +42,8 @@ struct EngineOptions {
   OverflowPolicy on_overflow = OverflowPolicy::disconnect;
 };
 
-// Told, from any thread and never under a lock, that take() would find something it was not told of before.
+// Told, from any thread and never under a lock, that take() would find something it was not told of before. Silent for
+// a lane that its owner steps.
 struct Doorbell {
   void (*ring)(void* context) = nullptr;
   void* context = nullptr;
@@ -76,6 +78,11 @@ class Engine {
   Worker& worker(std::size_t index) noexcept { return *workers_[index]; }
   std::size_t worker_count() const noexcept { return workers_.size(); }
 
+  // Says who steps a lane from now on: threads, who must be woken and who ring the doorbell, or the owner, for whom
+  // both would be in vain. Nobody may be stepping it at this moment. Nothing is lost: whoever takes over looks at what
+  // is there before sleeping.
+  void hand_over(std::uint32_t lane, bool to_threads);
+
   // --- events --------------------------------------------------------------------------------------------------
 
   void supply(std::uint32_t lane, std::uint32_t slab_index, std::uint8_t* memory, std::size_t bytes);
@@ -88,7 +95,8 @@ class Engine {
 
   // Queues every record of an output batch (records.h). The bytes are copied.
   void submit_batch(ConstBytes batch);
-  // Queues one payload, copied into memory of its own.
+  // Sends one payload. What the system takes at once is written straight from the caller's memory, when the owner may
+  // do that; the rest is copied and queued.
   Status send(std::uint32_t slot, std::uint32_t generation, ConstBytes payload, std::uint32_t flags);
   // Frames once; queues to `only` (pairs of slot and generation), or to every announced context when it is null.
   // Returns to how many.
@@ -147,14 +155,21 @@ class Engine {
 
   // Queues a command about a live context, with a reference. False = gone, or already on its way out.
   bool command(std::uint32_t slot, std::uint32_t generation, Command command);
-  void enqueue(Lane& lane, const Command& command) { lane.enqueue(command, options_.wake_workers); }
-
   bool admits(ClientContext& context, std::uint64_t bytes) IOCP_REQUIRES(context.lock);
   Queued queue_package(ClientContext& context, ConstBytes payload, std::uint32_t flags) IOCP_REQUIRES(context.lock);
   Queued queue_shared(ClientContext& context, SharedBytes* bytes, std::uint32_t flags) IOCP_REQUIRES(context.lock);
   // After bytes were queued: the mark for `written`, and one flush command per context and batch.
   void note_queued(ClientContext& context, std::uint32_t flags) IOCP_REQUIRES(context.lock);
   void send_flushes();
+  Status send_parts(ClientContext& context, std::span<const ConstBytes> parts, std::uint32_t flags)
+      IOCP_REQUIRES(context.lock);
+  // Writes what the system takes at once, if nothing is queued before it; returns how many bytes that was.
+  std::size_t write_through(ClientContext& context, std::span<const ConstBytes> parts) IOCP_REQUIRES(context.lock);
+  // After a package went out without being queued.
+  void note_sent_whole(ClientContext& context, std::uint32_t flags) IOCP_REQUIRES(context.lock);
+  void count_package(ClientContext& context, std::uint32_t flags) IOCP_REQUIRES(context.lock);
+  // Has it ended, by the command that goes out with the flushes.
+  void abort(ClientContext& context, Status why) IOCP_REQUIRES(context.lock);
   // Header, payload and trailer in one piece with one reference; null with the reason in `status`.
   SharedBytes* frame_shared(ConstBytes payload, std::uint32_t flags, Status* status);
   void tell_closed_when_quiet();
@@ -182,6 +197,7 @@ class Engine {
   std::uint64_t packages_dropped_ = 0;
   std::uint64_t sends_to_the_gone_ = 0;
   std::uint64_t batches_ = 0;
+  std::uint64_t hand_overs_ = 0;
 
  public:
   // Outcome of close(), for the `closed` record. ANY_THREAD.

@@ -45,6 +45,8 @@ struct Totals {
   std::uint64_t stalls = 0;
   std::uint64_t buffer_shortages = 0;
   std::uint64_t steps = 0;
+  std::uint64_t io_workers = 0;
+  std::uint64_t hand_overs = 0;
   BufferPool::Counts contexts;
   BufferPool::Counts send_buffers;
   BufferPool::Counts read_buffers;
@@ -102,6 +104,8 @@ constexpr Row kRows[] = {
     {"stalls", [](const Totals& totals) { return totals.stalls; }},
     {"bufferShortages", [](const Totals& totals) { return totals.buffer_shortages; }},
     {"steps", [](const Totals& totals) { return totals.steps; }},
+    {"ioWorkers", [](const Totals& totals) { return totals.io_workers; }},
+    {"handOvers", [](const Totals& totals) { return totals.hand_overs; }},
     {"contexts.live", [](const Totals& totals) { return totals.contexts.in_use; }},
     {"contexts.free", [](const Totals& totals) { return totals.contexts.free; }},
     {"contexts.reused", [](const Totals& totals) { return totals.contexts.reused; }},
@@ -139,8 +143,10 @@ void Engine::stats(double* out) const {
   totals.packages_dropped = packages_dropped_;
   totals.sends_to_the_gone = sends_to_the_gone_;
   totals.batches = batches_;
+  totals.hand_overs = hand_overs_;
   for (const auto& lane : lanes_) {
     totals.add(lane->counters);
+    if (lane->stepped_by_threads.load(std::memory_order_relaxed)) totals.io_workers += options_.workers_per_lane;
     totals.add(lane->port.counters());
   }
   totals.contexts = table_.pool_counts();

@@ -1,5 +1,6 @@
 // Packages out: framing into the contexts' queues, the cap on what may be queued, and one flush command per context
 // and batch. Owner's thread only.
+#include <array>
 #include <cstring>
 
 #include "core/engine.h"
@@ -31,20 +32,67 @@ void Engine::submit_batch(ConstBytes batch) {
 Status Engine::send(std::uint32_t slot, std::uint32_t generation, ConstBytes payload, std::uint32_t flags) {
   ClientContext* context = table_.find(slot, generation);
   if (context == nullptr) return Status::gone;
+  Envelope envelope;
+  if ((flags & kOutputRaw) == 0 && !encode_envelope(options_.framing, payload, &envelope)) {
+    return Status::package_too_large;
+  }
+  const std::array<ConstBytes, 3> parts = {ConstBytes(envelope.header.data(), envelope.header_bytes), payload,
+                                           envelope.trailer};
   Status status = Status::ok;
-  SharedBytes* bytes = frame_shared(payload, flags, &status);
-  if (bytes == nullptr) return status;
   {
     ScopedLock guard(context->lock);
-    if (!context->accepts_sends()) {
-      status = Status::gone;
-    } else if (queue_shared(*context, bytes, flags) == Queued::no) {
-      status = Status::queue_overflow;
-    }
+    status = send_parts(*context, parts, flags);
   }
-  bytes->release();
   send_flushes();
   return status;
+}
+
+Status Engine::send_parts(ClientContext& context, std::span<const ConstBytes> parts, std::uint32_t flags) {
+  if (!context.accepts_sends()) return Status::gone;
+  std::size_t total = 0;
+  for (const ConstBytes part : parts) total += part.size();
+  if (!admits(context, total)) return Status::queue_overflow;
+  const std::size_t written = write_through(context, parts);
+  if (written == total) {
+    note_sent_whole(context, flags);
+    return Status::ok;
+  }
+  SharedBytes* rest = SharedBytes::copy_of(parts, written);
+  const bool queued = rest != nullptr && context.queue.append_shared(rest);
+  if (rest != nullptr) rest->release();
+  if (queued) {
+    note_queued(context, flags);
+    return Status::ok;
+  }
+  ++packages_dropped_;
+  // Half a package is out: the stream is of no use any more.
+  if (written > 0) abort(context, Status::out_of_memory);
+  return Status::out_of_memory;
+}
+
+std::size_t Engine::write_through(ClientContext& context, std::span<const ConstBytes> parts) {
+  // The socket is this thread's only when the owner steps the port itself or the port is anybody's.
+  const bool allowed = Port::kSharedByWorkers || !context.lane.stepped_by_threads.load(std::memory_order_relaxed);
+  if (!allowed || !context.queue.empty() || context.write != nullptr || context.retry_queued) return 0;
+  std::uint32_t bytes = 0;
+  // A failure is met again, and dealt with, by the write of what is queued.
+  if (context.lane.port.write_now(context.socket, parts, &bytes) != Status::ok) return 0;
+  context.bytes_sent += bytes;
+  context.lane.counters.bytes_sent.fetch_add(bytes, std::memory_order_relaxed);
+  return bytes;
+}
+
+void Engine::note_sent_whole(ClientContext& context, std::uint32_t flags) {
+  count_package(context, flags);
+  if ((flags & kOutputNotify) == 0) return;
+  context.lane.mailbox.control(RecordKind::written, context.slot, flags >> kOutputTokenShift, {});
+  ring_if_needed(context.lane);
+}
+
+void Engine::count_package(ClientContext& context, std::uint32_t flags) {
+  if ((flags & kOutputRaw) != 0) return;
+  ++context.packages_sent;
+  ++packages_sent_;
 }
 
 std::size_t Engine::broadcast(ConstBytes payload, std::uint32_t except_slot, const std::vector<std::uint32_t>* only) {
@@ -78,15 +126,18 @@ bool Engine::admits(ClientContext& context, std::uint64_t bytes) {
   }
   if (context.queue.queued_bytes() + bytes <= options_.max_queued_bytes) return true;
   ++packages_dropped_;
-  if (options_.on_overflow == OverflowPolicy::disconnect) {
-    context.abort_queued = true;
-    context.enter(Reference::command);
-    Command command;
-    command.verb = Command::Verb::overflow;
-    command.context = &context;
-    flushes_[context.lane.index].push_back(command);
-  }
+  if (options_.on_overflow == OverflowPolicy::disconnect) abort(context, Status::queue_overflow);
   return false;
+}
+
+void Engine::abort(ClientContext& context, Status why) {
+  context.abort_queued = true;
+  context.enter(Reference::command);
+  Command command;
+  command.verb = Command::Verb::abort;
+  command.a = static_cast<std::uint32_t>(why);
+  command.context = &context;
+  flushes_[context.lane.index].push_back(command);
 }
 
 Engine::Queued Engine::queue_package(ClientContext& context, ConstBytes payload, std::uint32_t flags) {
@@ -127,10 +178,7 @@ Engine::Queued Engine::queue_shared(ClientContext& context, SharedBytes* bytes, 
 }
 
 void Engine::note_queued(ClientContext& context, std::uint32_t flags) {
-  if ((flags & kOutputRaw) == 0) {
-    ++context.packages_sent;
-    ++packages_sent_;
-  }
+  count_package(context, flags);
   if ((flags & kOutputNotify) != 0) {
     if (context.marks == nullptr) context.marks = std::make_unique<std::deque<SendMark>>();
     context.marks->push_back({context.bytes_sent + context.queue.queued_bytes(), flags >> kOutputTokenShift});
@@ -147,7 +195,7 @@ void Engine::note_queued(ClientContext& context, std::uint32_t flags) {
 void Engine::send_flushes() {
   for (std::size_t i = 0; i < flushes_.size(); ++i) {
     if (flushes_[i].empty()) continue;
-    lanes_[i]->enqueue_all(flushes_[i], options_.wake_workers);
+    lanes_[i]->enqueue_all(flushes_[i]);
     flushes_[i].clear();
   }
 }
@@ -158,17 +206,10 @@ SharedBytes* Engine::frame_shared(ConstBytes payload, std::uint32_t flags, Statu
     *status = Status::package_too_large;
     return nullptr;
   }
-  SharedBytes* bytes = SharedBytes::create(envelope.header_bytes + payload.size() + envelope.trailer.size());
-  if (bytes == nullptr) {
-    *status = Status::out_of_memory;
-    return nullptr;
-  }
-  std::uint8_t* at = bytes->data();
-  for (const ConstBytes part : {ConstBytes(envelope.header.data(), envelope.header_bytes), payload, envelope.trailer}) {
-    if (part.empty()) continue;
-    std::memcpy(at, part.data(), part.size());
-    at += part.size();
-  }
+  const std::array<ConstBytes, 3> parts = {ConstBytes(envelope.header.data(), envelope.header_bytes), payload,
+                                           envelope.trailer};
+  SharedBytes* bytes = SharedBytes::copy_of(parts, 0);
+  if (bytes == nullptr) *status = Status::out_of_memory;
   return bytes;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -48,13 +49,19 @@ class Framer {
     return partial_ == nullptr ? ConstBytes{} : ConstBytes(partial_->memory, partial_->received);
   }
 
+  // A read into a large package may go so many bytes past its end: enough for the header of the next one, so that a
+  // stream of large packages costs one read each and no copy.
+  static constexpr std::size_t kSurplusMax = 128;
+  using Surplus = std::array<std::uint8_t, kSurplusMax>;
+
   // Where the next bytes of a large package may be received straight into; empty when that is not worth it.
   MutableBytes direct_target() noexcept;
-  // That many bytes were received there; call feed() (with no bytes) next.
-  void direct_received(std::size_t bytes) noexcept {
-    partial_->received += bytes;
-    IOCP_DCHECK(partial_->received <= partial_->frame.total);
-  }
+  // That many bytes were received there. What belongs to the next package is moved to `surplus`; feed() it next, be it
+  // empty or not.
+  ConstBytes direct_received(std::size_t bytes, Surplus& surplus) noexcept;
+  // True when the last package was a large one and the next is likely to be. Reading no more than kSurplusMax bytes
+  // then shows its header, and the rest can be received straight into its memory.
+  bool expects_large() const noexcept { return expects_large_ && partial_ == nullptr; }
 
   // `Sink`: bool package(ConstBytes) and bool large(const LargePayload&), false = no room.
   template <typename Sink>
@@ -92,7 +99,13 @@ class Framer {
   template <typename Sink>
   static Outcome emit_copy(ConstBytes payload, Sink& sink) noexcept;
 
+  // Whether a package's end is known from its first bytes, which makes it worth asking for them alone.
+  static bool announces_length(const Framing& framing) noexcept {
+    return framing.type == FramingType::length || framing.type == FramingType::varint;
+  }
+
   Partial* partial_ = nullptr;
+  bool expects_large_ = false;
 };
 
 inline MutableBytes Framer::direct_target() noexcept {
@@ -102,13 +115,27 @@ inline MutableBytes Framer::direct_target() noexcept {
   if (partial_->capacity - partial_->received < kDirectReadMin) {
     if (!grow(std::max(kPartialBytesFirst, partial_->received * 2))) return {};
   }
-  return MutableBytes(partial_->memory + partial_->received, partial_->capacity - partial_->received);
+  const std::size_t beyond = partial_->capacity == partial_->frame.total ? kSurplusMax : 0;
+  return MutableBytes(partial_->memory + partial_->received, partial_->capacity - partial_->received + beyond);
+}
+
+inline ConstBytes Framer::direct_received(std::size_t bytes, Surplus& surplus) noexcept {
+  partial_->received += bytes;
+  if (partial_->received <= partial_->frame.total) return {};
+  const auto total = static_cast<std::size_t>(partial_->frame.total);
+  const std::size_t extra = partial_->received - total;
+  IOCP_CHECK(extra <= kSurplusMax);
+  std::memcpy(surplus.data(), partial_->memory + total, extra);
+  partial_->received = total;
+  return ConstBytes(surplus).first(extra);
 }
 
 inline bool Framer::grow(std::size_t wanted) noexcept {
   if (partial_->known) wanted = static_cast<std::size_t>(std::min<std::uint64_t>(wanted, partial_->frame.total));
   if (wanted <= partial_->capacity) return true;
-  void* memory = std::realloc(partial_->memory, wanted);
+  // With room for what a direct read may fetch beyond the end.
+  const bool whole = partial_->known && wanted == partial_->frame.total;
+  void* memory = std::realloc(partial_->memory, wanted + (whole ? kSurplusMax : 0));
   if (memory == nullptr) return false;
   partial_->memory = static_cast<std::uint8_t*>(memory);
   partial_->capacity = wanted;
@@ -210,7 +237,9 @@ FeedResult Framer::continue_partial(const Framing& framing, ConstBytes bytes, Si
     return result;
   }
   result.consumed += count;
-  if (partial_->received == partial_->frame.total && !emit_partial(sink)) result.outcome = Outcome::no_room;
+  if (partial_->received < partial_->frame.total) return result;
+  expects_large_ = partial_->frame.payload_length > kInlinePayloadMax && announces_length(framing);
+  if (!emit_partial(sink)) result.outcome = Outcome::no_room;
   return result;
 }
 
@@ -244,6 +273,7 @@ FeedResult Framer::feed(const Framing& framing, ConstBytes bytes, Sink& sink) no
     const ConstBytes payload =
         rest.subspan(static_cast<std::size_t>(frame.payload_offset), static_cast<std::size_t>(frame.payload_length));
     result.outcome = emit_copy(payload, sink);
+    expects_large_ = payload.size() > kInlinePayloadMax && announces_length(framing);
     if (result.outcome != Outcome::drained) return result;
     result.consumed += static_cast<std::size_t>(frame.total);
   }

@@ -49,7 +49,7 @@ struct Command {
     flush,       // write what is queued
     finish,      // the owner's answer to `ended`
     disconnect,  // a = 1 graceful with grace b ms, a = 0 reset
-    overflow,    // maxQueuedBytes was exceeded: the guard ends it
+    abort,       // a = Status: maxQueuedBytes was exceeded, or memory for the rest of a package
     pause,
     resume,
     end,     // the engine closes: graceful, absolute deadline after b ms; a = 1: reset now
@@ -105,20 +105,28 @@ class Lane {
 
   // --- commands ------------------------------------------------------------------------------------------------
 
-  // ANY_THREAD. With `wake` a sleeping worker is woken (once per idle-to-busy change).
-  void enqueue(const Command& command, bool wake) {
+  // Whether threads step this lane, who sleep and must be woken, rather than its owner. Only the owner changes it, and
+  // only while nobody steps (Engine::hand_over); anybody may look.
+  std::atomic<bool> stepped_by_threads{false};
+
+  // ANY_THREAD. A thread that sleeps is woken (once per idle-to-busy change).
+  void enqueue(const Command& command) {
     {
       ScopedLock guard(inbox_mutex_);
       inbox_.push_back(command);
     }
-    if (wake) this->wake();
+    wake_thread();
   }
-  void enqueue_all(const std::vector<Command>& commands, bool wake) {
+  void enqueue_all(const std::vector<Command>& commands) {
     {
       ScopedLock guard(inbox_mutex_);
       inbox_.insert(inbox_.end(), commands.begin(), commands.end());
     }
-    if (wake) this->wake();
+    wake_thread();
+  }
+  // As wake(), but an owner that steps the lane needs none.
+  void wake_thread() {
+    if (stepped_by_threads.load(std::memory_order_relaxed)) wake();
   }
   void wake() {
     if (!wake_posted.exchange(true, std::memory_order_acq_rel)) port.post(&wake_operation);

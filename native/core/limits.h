@@ -32,7 +32,7 @@ constexpr std::size_t kSlabBytesMin = 32 * 1024;
 constexpr std::uint32_t kSlabIndexMax = 1023;
 // Capacity a partly received large package gets at first; it doubles with what really arrives, so that a
 // header alone cannot claim megabytes.
-constexpr std::size_t kPartialBytesFirst = 64 * 1024;
+constexpr std::size_t kPartialBytesFirst = 128 * 1024;
 
 constexpr std::uint32_t kPendingReadsMax = 64;
 constexpr std::size_t kAcceptsPosted = 8;
@@ -44,5 +44,15 @@ constexpr std::size_t kReactionsPerStep = 1024;
 constexpr std::uint32_t kActiveReadIdleMs = 1'000;
 // How long an operation that met ENOBUFS, or a listener out of descriptors, rests before it tries again.
 constexpr std::uint32_t kRetryDelayMs = 20;
+
+// When an owner that steps its engine has an I/O thread do it, and when it does so itself again (stepping_policy.h).
+// The figures behind these are in docs/performance.md.
+constexpr std::uint64_t kSteppingWindowMs = 50;
+constexpr std::uint32_t kWindowsBeforeThread = 3;
+constexpr std::uint32_t kWindowsBeforeOwner = 6;
+constexpr std::uint64_t kOwnerBusyPercent = 95;
+constexpr std::uint64_t kSteppingSharePercentMax = 35;
+constexpr std::uint64_t kOwnerIdlePercent = 75;
+constexpr std::uint64_t kSteppingSharePercentMin = 60;
 
 }  // namespace iocp

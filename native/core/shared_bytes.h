@@ -2,10 +2,13 @@
 // Also the home of one large outgoing payload. Thread-safe reference count; the last release frees.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <new>
+#include <span>
 
 #include "port/port.h"
 
@@ -17,6 +20,23 @@ class SharedBytes {
   static SharedBytes* create(std::size_t length) noexcept {
     void* memory = std::malloc(sizeof(SharedBytes) + length);
     return memory == nullptr ? nullptr : new (memory) SharedBytes(length);
+  }
+
+  // The parts one after the other, without their first `skipped` bytes.
+  static SharedBytes* copy_of(std::span<const ConstBytes> parts, std::size_t skipped) noexcept {
+    std::size_t total = 0;
+    for (const ConstBytes part : parts) total += part.size();
+    SharedBytes* const bytes = create(total - skipped);
+    if (bytes == nullptr) return nullptr;
+    std::uint8_t* at = bytes->data();
+    for (const ConstBytes part : parts) {
+      const std::size_t gone = std::min(skipped, part.size());
+      const ConstBytes kept = part.subspan(gone);
+      skipped -= gone;
+      if (!kept.empty()) std::memcpy(at, kept.data(), kept.size());
+      at += kept.size();
+    }
+    return bytes;
   }
 
   SharedBytes(const SharedBytes&) = delete;

@@ -80,7 +80,7 @@ void Worker::run(const Command& command) {
     case Command::Verb::flush:
     case Command::Verb::finish:
     case Command::Verb::disconnect:
-    case Command::Verb::overflow:
+    case Command::Verb::abort:
     case Command::Verb::pause:
     case Command::Verb::resume:
     case Command::Verb::end:
@@ -138,9 +138,12 @@ void Worker::run_on_context(const Command& command) {
           fail(context, DisconnectedBy::local, Status::disconnected, Syscall::none);
         }
         break;
-      case Command::Verb::overflow:
-        fail(context, DisconnectedBy::guard, Status::queue_overflow, Syscall::none);
+      case Command::Verb::abort: {
+        const auto why = static_cast<Status>(command.a);
+        const bool limit = why == Status::queue_overflow;
+        fail(context, limit ? DisconnectedBy::guard : DisconnectedBy::error, why, Syscall::none);
         break;
+      }
       case Command::Verb::pause:
         pause(context);
         break;

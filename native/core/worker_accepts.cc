@@ -191,7 +191,7 @@ void Worker::place(RawSocket raw, const Address& peer, std::uint32_t listener_id
   Command command;
   command.verb = Command::Verb::adopt;
   command.object = new Adoption{raw, peer, listener_id};
-  target.enqueue(command, engine_.options().wake_workers);
+  target.enqueue(command);
 }
 
 void Worker::adopt(const Adoption& adoption) {

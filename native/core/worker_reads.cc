@@ -101,9 +101,11 @@ void Worker::read_until_empty(ClientContext& context) {
     return;
   }
   std::size_t budget = kReadBudgetBytes;
+  Framer::Surplus surplus;
   while (budget > 0) {
     const MutableBytes direct = context.framer.direct_target();
-    const MutableBytes target = direct.empty() ? MutableBytes(scratch_.get(), kScratchBytes) : direct;
+    const std::size_t most = context.framer.expects_large() ? Framer::kSurplusMax : kScratchBytes;
+    const MutableBytes target = direct.empty() ? MutableBytes(scratch_.get(), most) : direct;
     std::uint32_t count = 0;
     const Status status = lane_.port.read_now(context.socket, target, &count);
     if (status == Status::would_block) break;
@@ -121,17 +123,13 @@ void Worker::read_until_empty(ClientContext& context) {
     }
     context.bytes_received += count;
     add(lane_.counters.bytes_received, count);
-    if (direct.empty()) {
-      const ConstBytes bytes = ConstBytes(target).first(count);
-      const std::size_t used = feed(context, bytes);
-      if (context.state == ContextState::closed) return;
-      if (used < count) {
-        keep_backlog(context, bytes.subspan(used));
-        return;
-      }
-    } else {
-      context.framer.direct_received(count);
-      feed(context, {});
+    const ConstBytes bytes =
+        direct.empty() ? ConstBytes(target).first(count) : context.framer.direct_received(count, surplus);
+    const std::size_t used = feed(context, bytes);
+    if (context.state == ContextState::closed) return;
+    if (used < bytes.size()) {
+      keep_backlog(context, bytes.subspan(used));
+      return;
     }
     if (!may_read(context)) return;
     if (count < target.size()) break;  // a short read: the socket is empty, or the zero-byte read will tell

@@ -142,7 +142,7 @@ struct PortCounters {
   std::uint64_t zero_byte_reads = 0;  // submitted
   std::uint64_t reads = 0;            // read() and read_now() that moved bytes or met the end
   std::uint64_t empty_reads = 0;      // … that found nothing
-  std::uint64_t writes = 0;           // write system calls that moved bytes
+  std::uint64_t writes = 0;           // write system calls that moved bytes, write_now() included
   std::uint64_t blocked_writes = 0;   // … that found the socket full, transmits included
   std::uint64_t transmits = 0;        // transmits that moved bytes
   std::uint64_t transmit_bytes = 0;   // … and how many, heads included
@@ -231,6 +231,9 @@ class Port {
 
   // A non-blocking read, no operation involved. ok with *bytes == 0 is the end of the stream.
   Status read_now(Socket* socket, MutableBytes target, std::uint32_t* bytes) noexcept;
+  // A non-blocking gather write, no operation involved, not while a write or transmit is pending: the slices are the
+  // caller's again when it returns. May take less than it was given; would_block = nothing, submit_write() waits.
+  Status write_now(Socket* socket, std::span<const ConstBytes> slices, std::uint32_t* bytes) noexcept;
 
   // Most slices one write takes.
   static constexpr std::size_t kMaxSlices = 64;

@@ -33,6 +33,21 @@ Status known_error(const Socket& socket) { return socket.error.load(std::memory_
 
 AcceptBuffer* accept_buffer(Operation& operation) { return static_cast<AcceptBuffer*>(request_of(operation).extra); }
 
+// The slices as Winsock wants them; returns how many.
+DWORD describe(std::span<const ConstBytes> slices, std::array<WSABUF, Port::kMaxSlices>* buffers) {
+  IOCP_CHECK(slices.size() <= Port::kMaxSlices);
+  std::size_t asked = 0;
+  DWORD count = 0;
+  for (const ConstBytes slice : slices) {
+    const std::size_t length = std::min(slice.size(), kMostBytesPerCall - asked);
+    // WSASend() does not write through the pointer; WSABUF serves readers as well and cannot say so.
+    auto* const data = reinterpret_cast<char*>(const_cast<std::uint8_t*>(slice.data()));
+    (*buffers)[count++] = {static_cast<ULONG>(length), data};
+    asked += length;
+  }
+  return count;
+}
+
 // The reset that a driver's "disconnected" may hide: a look at the stream that takes nothing from it.
 Status look_at_end(SOCKET handle) {
   char byte = 0;
@@ -297,19 +312,10 @@ Submission Port::submit_read(Operation* operation, Socket* socket, MutableBytes 
 }
 
 Submission Port::submit_write(Operation* operation, Socket* socket, std::span<const ConstBytes> slices) noexcept {
-  IOCP_CHECK(slices.size() <= kMaxSlices);
   begin(operation, OperationKind::write, socket);
   // The kernel copies the list before the call returns; only the bytes stay where they are.
   std::array<WSABUF, kMaxSlices> buffers;
-  std::size_t asked = 0;
-  DWORD count = 0;
-  for (const ConstBytes slice : slices) {
-    const std::size_t length = std::min(slice.size(), kMostBytesPerCall - asked);
-    // WSASend() does not write through the pointer; WSABUF serves readers as well and cannot say so.
-    auto* const data = reinterpret_cast<char*>(const_cast<std::uint8_t*>(slice.data()));
-    buffers[count++] = {static_cast<ULONG>(length), data};
-    asked += length;
-  }
+  const DWORD count = describe(slices, &buffers);
   DWORD bytes = 0;
   // Passes to the kernel, with the bytes.
   const int result =
@@ -340,6 +346,24 @@ Status Port::read_now(Socket* socket, MutableBytes target, std::uint32_t* bytes)
   if (status != Status::ok) return remember(*socket, status);
   if (got == 0) return known_error(*socket);
   *bytes = static_cast<std::uint32_t>(got);
+  return Status::ok;
+}
+
+Status Port::write_now(Socket* socket, std::span<const ConstBytes> slices, std::uint32_t* bytes) noexcept {
+  *bytes = 0;
+  std::array<WSABUF, kMaxSlices> buffers;
+  const DWORD count = describe(slices, &buffers);
+  DWORD sent = 0;
+  // Without an OVERLAPPED the call does not outlive this function, and the socket does not block.
+  const int result = WSASend(socket->handle, buffers.data(), count, &sent, 0, nullptr, nullptr);
+  const Status status = result != 0 ? last_socket_error() : Status::ok;
+  if (status == Status::would_block) {
+    state_->counters.blocked_writes.add();
+    return status;
+  }
+  if (status != Status::ok) return remember(*socket, status);
+  state_->counters.writes.add();
+  *bytes = static_cast<std::uint32_t>(sent);
   return Status::ok;
 }
 

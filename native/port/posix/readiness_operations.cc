@@ -366,4 +366,9 @@ Status Port::read_now(Socket* socket, MutableBytes target, std::uint32_t* bytes)
   return state_->receive(*socket, target, bytes);
 }
 
+Status Port::write_now(Socket* socket, std::span<const ConstBytes> slices, std::uint32_t* bytes) noexcept {
+  IOCP_CHECK(socket->outbound == nullptr && slices.size() <= kMaxSlices);
+  return state_->send(*socket, slices, bytes);
+}
+
 }  // namespace iocp

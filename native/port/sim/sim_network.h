@@ -215,6 +215,7 @@ class SimNetwork : public std::enable_shared_from_this<SimNetwork> {
   static SimPending* pending_of(const Operation* operation);
   void try_reads(SimEndpoint* endpoint);
   void try_write(SimPending* pending);
+  Status write_now(SimPort* port, SimEndpoint* endpoint, std::span<const ConstBytes> slices, std::uint32_t* bytes);
   void try_transmit(SimPending* pending);
   void send_pending(SimPending* pending, std::vector<std::uint8_t> bytes);
   void expect_spurious(SimPending* pending);

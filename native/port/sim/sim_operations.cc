@@ -268,6 +268,24 @@ void SimNetwork::try_write(SimPending* pending) {
   send_pending(pending, gather(pending->slices, count));
 }
 
+Status SimNetwork::write_now(SimPort* port, SimEndpoint* endpoint, std::span<const ConstBytes> slices,
+                             std::uint32_t* bytes) {
+  PortCounters& counters = port->counters;
+  if (const Status failure = write_failure(endpoint); failure != Status::ok) return failure;
+  std::size_t total = 0;
+  for (const ConstBytes slice : slices) total += slice.size();
+  std::size_t count = std::min({total, room(*endpoint), std::size_t{UINT32_MAX}});
+  if (count == 0) {
+    ++counters.blocked_writes;
+    return Status::would_block;
+  }
+  if (chance(faults_.partial_write)) count = pick(1, count);
+  ++counters.writes;
+  *bytes = static_cast<std::uint32_t>(count);
+  transmit(endpoint, gather(slices, count));
+  return Status::ok;
+}
+
 void SimNetwork::expect_spurious(SimPending* pending) {
   if (!chance(faults_.spurious_zero_byte_read)) return;
   const std::uint64_t latest = std::max<std::uint64_t>(faults_.delivery_delay_max_ms, 1);

@@ -350,4 +350,14 @@ Status Port::read_now(Socket* socket, MutableBytes target, std::uint32_t* bytes)
   return Status::would_block;
 }
 
+Status Port::write_now(Socket* socket, std::span<const ConstBytes> slices, std::uint32_t* bytes) noexcept {
+  SimNetwork& network = *state_->network;
+  network.check_socket(state_.get(), socket);
+  IOCP_CHECK(socket->write == nullptr && !slices.empty() && slices.size() <= kMaxSlices);
+  *bytes = 0;
+  if (const Status status = check_connected(socket); status != Status::ok) return status;
+  if (network.chance(network.faults().no_buffer_space)) return Status::no_buffer_space;
+  return network.write_now(state_.get(), socket->endpoint.get(), slices, bytes);
+}
+
 }  // namespace iocp

@@ -92,6 +92,8 @@ function setUp(limits: { onOverflow?: 'drop' | 'throw' | 'disconnect' } = {}) {
     engine: engine as never,
     sender,
     figures: new Float64Array(8),
+    epoch: 0,
+    local: undefined,
     release: () => undefined,
   };
   const context = ClientContext.create(link, RECORD, undefined);
@@ -182,7 +184,7 @@ describe('the sender', () => {
     context.send('b', () => order.push('b'));
     context.sendRaw('', () => order.push('nothing'));
     context.send('c', () => order.push('c'));
-    const [first, second, , last] = context.waiting.map((one) => one.token);
+    const [first, second, , last] = context.waiting!.map((one) => one.token);
     sender.written(context, first!);
     sender.written(context, second!);
     await new Promise((resolve) => process.nextTick(resolve));

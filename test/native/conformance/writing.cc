@@ -1,5 +1,6 @@
 // Writes: gathered, larger than any buffer, against a slow reader, and after the end.
 #include <algorithm>
+#include <array>
 
 #include "conformance/world.h"
 
@@ -85,6 +86,36 @@ TEST("a gathered write of many slices arrives byte for byte") {
     received += result.bytes;
   }
   CHECK(target == Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(at)));
+}
+
+TEST("write_now takes what fits, in order, and says would_block when nothing does") {
+  const Bytes sent = pattern(8 * 1024 * 1024);
+  World world;
+  const Pair pair = world.connected_pair();
+  std::size_t taken = 0;
+  Status status = Status::ok;
+  while (taken < sent.size()) {
+    const ConstBytes rest = ConstBytes(sent).subspan(taken);
+    const std::array<ConstBytes, 2> slices = {rest.first(rest.size() / 3), rest.subspan(rest.size() / 3)};
+    std::uint32_t bytes = 0;
+    status = world.port.write_now(pair.client, slices, &bytes);
+    if (status != Status::ok) break;
+    REQUIRE(bytes > 0);
+    taken += bytes;
+  }
+  CHECK_EQ(status, Status::would_block);
+  CHECK(world.receive(pair.server, taken) == Bytes(sent.begin(), sent.begin() + static_cast<std::ptrdiff_t>(taken)));
+}
+
+TEST("write_now after shutdown_write fails") {
+  const Bytes bytes = text("too late");
+  World world;
+  const Pair pair = world.connected_pair();
+  REQUIRE(world.port.shutdown_write(pair.client) == Status::ok);
+  const std::array<ConstBytes, 1> slices = {bytes};
+  std::uint32_t count = 0;
+  const Status status = world.port.write_now(pair.client, slices, &count);
+  CHECK(status == Status::broken_pipe || status == Status::not_connected || status == Status::connection_aborted);
 }
 
 TEST_WITHIN("sixteen MiB to a slow reader arrive byte for byte, one write at a time", 30) {

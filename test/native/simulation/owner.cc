@@ -14,7 +14,12 @@ namespace simulation {
 using iocp::RecordKind;
 
 Owner::Owner(const iocp::EngineOptions& options, const OwnerHabits& habits, Directory& directory, Random& random)
-    : directory_(directory), random_(random), habits_(habits), engine_(options, {}), owed_(options.lanes, 0) {
+    : directory_(directory),
+      random_(random),
+      habits_(habits),
+      engine_(options, {}),
+      owed_(options.lanes, 0),
+      seats_(options.lanes) {
   REQUIRE(engine_.start() == iocp::Status::ok);
   for (std::uint32_t lane = 0; lane < options.lanes; ++lane) {
     supply(lane);
@@ -35,9 +40,18 @@ void Owner::supply(std::uint32_t lane) {
 
 bool Owner::step(std::uint64_t now_ms) {
   bool busy = false;
-  const auto first = random_.below(static_cast<std::uint32_t>(engine_.worker_count()));
-  for (std::size_t i = 0; i < engine_.worker_count(); ++i) {
-    iocp::Worker& worker = engine_.worker((first + i) % engine_.worker_count());
+  const auto count = static_cast<std::uint32_t>(engine_.worker_count());
+  const std::uint32_t first = random_.below(count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint32_t lane = (first + i) % count;
+    if (habits_.restless_percent > 0 && random_.chance(habits_.restless_percent)) hand_over(lane);
+    iocp::Worker& worker = engine_.worker(lane);
+    Seat& seat = seats_[lane];
+    if (seat.stepper == Stepper::nobody) continue;
+    if (seat.stepper != Stepper::owner) {
+      busy = thread_turn(worker, seat, now_ms) || busy;
+      continue;
+    }
     const bool collected = worker.collect(0) > 0;
     busy = busy || collected || worker.has_work() || worker.sleep_limit_ms(now_ms) == 0;
     worker.step(now_ms);
@@ -45,10 +59,55 @@ bool Owner::step(std::uint64_t now_ms) {
   return busy;
 }
 
+// One round of an I/O thread's loop. What happens while it sleeps, other than completions, it does not see.
+bool Owner::thread_turn(iocp::Worker& worker, Seat& seat, std::uint64_t now_ms) {
+  const bool collected = worker.collect(0) > 0;
+  if (!collected && seat.asleep && now_ms < seat.wakes_at_ms) return false;
+  if (!collected && !seat.asleep) {
+    const std::int32_t limit = worker.sleep_limit_ms(now_ms);
+    if (limit != 0) {
+      seat.asleep = true;
+      seat.wakes_at_ms = limit < 0 ? kNever : now_ms + static_cast<std::uint64_t>(limit);
+      return false;
+    }
+  }
+  seat.asleep = false;
+  worker.step(now_ms);
+  if (seat.stepper == Stepper::recalled_thread) seat.stepper = Stepper::nobody;
+  return true;
+}
+
+void Owner::hand_over(std::uint32_t lane) {
+  Seat& seat = seats_[lane];
+  switch (seat.stepper) {
+    case Stepper::owner:
+      engine_.hand_over(lane, true);
+      seat = {Stepper::thread, false, 0};
+      ++hand_overs_;
+      return;
+    case Stepper::thread:
+      seat.stepper = Stepper::recalled_thread;
+      engine_.lane(lane).wake();
+      return;
+    case Stepper::recalled_thread:
+      return;  // a sleeper that nothing rouses would be found by the run's end
+    case Stepper::nobody:
+      engine_.hand_over(lane, false);
+      seat = {};
+      ++hand_overs_;
+      return;
+  }
+}
+
 std::int32_t Owner::sleep_limit_ms(std::uint64_t now_ms) {
   std::int32_t limit = -1;
-  for (std::size_t i = 0; i < engine_.worker_count(); ++i) {
-    const std::int32_t one = engine_.worker(i).sleep_limit_ms(now_ms);
+  for (std::uint32_t i = 0; i < engine_.worker_count(); ++i) {
+    const Seat& seat = seats_[i];
+    std::int32_t one = engine_.worker(i).sleep_limit_ms(now_ms);
+    if (seat.stepper != Stepper::owner && seat.asleep) {
+      const bool due = seat.wakes_at_ms <= now_ms;
+      one = seat.wakes_at_ms == kNever ? -1 : due ? 0 : static_cast<std::int32_t>(seat.wakes_at_ms - now_ms);
+    }
     if (one >= 0 && (limit < 0 || one < limit)) limit = one;
   }
   return limit;

@@ -32,6 +32,7 @@ struct OwnerHabits {
   std::uint32_t stingy_percent = 0;  // chance to hold a retired slab's replacement back
   std::uint32_t pausing_percent = 0;
   std::uint32_t packages_to_send = 0;  // as a client, on every connection
+  std::uint32_t restless_percent = 0;  // chance to have a thread step instead, or no longer
   bool lossy = false;                  // a policy drops packages: what arrives has gaps, and is not compared
 };
 
@@ -43,7 +44,8 @@ class Owner {
   iocp::Engine& engine() { return engine_; }
   // One round: take what is there, react, now and then misbehave. True when anything happened.
   bool act();
-  // Steps every worker of the engine once, in random order, at that time. True when anything happened.
+  // Steps every worker of the engine once, in random order, at that time. True when anything happened. A worker that a
+  // thread steps sleeps as that thread would: only a completion or its own deadline rouses it.
   bool step(std::uint64_t now_ms);
   // How long all workers may sleep; -1 = until woken.
   std::int32_t sleep_limit_ms(std::uint64_t now_ms);
@@ -60,6 +62,7 @@ class Owner {
   const std::map<std::uint32_t, StreamOutcome>& outcomes() const { return outcomes_; }
   std::uint32_t refused() const { return refused_; }
   std::uint32_t connect_failures() const { return connect_failures_; }
+  std::uint32_t hand_overs() const { return hand_overs_; }
 
  private:
   struct Context {
@@ -92,6 +95,16 @@ class Owner {
   void flush();
   void send_more(std::uint32_t slot, Context& context);
   void misbehave();
+  // Who steps a worker. A thread that was recalled ends with one more step, and for a while nobody steps.
+  enum class Stepper : std::uint8_t { owner, thread, recalled_thread, nobody };
+  struct Seat {
+    Stepper stepper = Stepper::owner;
+    bool asleep = false;
+    std::uint64_t wakes_at_ms = 0;
+  };
+  static constexpr std::uint64_t kNever = UINT64_MAX;
+  bool thread_turn(iocp::Worker& worker, Seat& seat, std::uint64_t now_ms);
+  void hand_over(std::uint32_t lane);
 
   Directory& directory_;
   Random& random_;
@@ -99,6 +112,7 @@ class Owner {
   iocp::Engine engine_;
   std::map<std::uint32_t, std::unique_ptr<std::uint8_t[]>> slabs_;
   std::vector<std::uint32_t> owed_;  // slabs each lane waits for
+  std::vector<Seat> seats_;          // by lane; one worker each
   std::uint32_t next_slab_ = 0;
   iocp::Mailbox::Batch batch_;
   std::vector<std::uint8_t> output_;
@@ -109,6 +123,7 @@ class Owner {
   std::uint32_t next_token_ = 1;
   std::uint32_t refused_ = 0;
   std::uint32_t connect_failures_ = 0;
+  std::uint32_t hand_overs_ = 0;
   bool closing_ = false;
   bool closed_ = false;
 };

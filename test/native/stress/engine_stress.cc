@@ -79,6 +79,25 @@ void echo(const EngineOptions& options) {
   stop_and_check(server);
 }
 
+// One lane, stepped by its owner's thread and by a standby thread in turns.
+void echo_by_turns(std::uint32_t pending_reads, bool zero_byte_reads) {
+  constexpr std::uint32_t kConnections = 6;
+  constexpr std::uint32_t kMessages = 1'000;
+  EngineOptions options = options_for(1, pending_reads, zero_byte_reads);
+  options.wake_workers = false;
+  EchoServer serving(true);
+  EchoClient connecting(kMessages, true);
+  Owner server(options, serving, Owner::Slabs{}, Owner::Stepping::turns);
+  Owner client(options, connecting, Owner::Slabs{}, Owner::Stepping::turns);
+  connect(client, server.listen(), kConnections);
+  connecting.ended_connections.wait_for(kConnections);
+  close(client);
+  close(server);
+  CHECK(server.figure("handOvers") > 20);
+  stop_and_check(client);
+  stop_and_check(server);
+}
+
 void echo_with_every_way_to_read(std::uint32_t lanes) {
   for (const std::uint32_t pending_reads : {1U, 4U, 16U}) {
     for (const bool zero_byte_reads : {true, false}) {
@@ -154,6 +173,29 @@ TEST_WITHIN("stress: echoes on 2 lanes, with every way to read, come back once a
 
 TEST_WITHIN("stress: echoes on 4 lanes, with every way to read, come back once and in order", 40) {
   echo_with_every_way_to_read(4);
+}
+
+TEST_WITHIN("stress: echoes come back once and in order while the engine goes from thread to thread", 40) {
+  for (const std::uint32_t pending_reads : {1U, 4U}) {
+    for (const bool zero_byte_reads : {true, false}) echo_by_turns(pending_reads, zero_byte_reads);
+  }
+}
+
+TEST_WITHIN("stress: an engine that goes from thread to thread can be shut down at any moment", 40) {
+  std::mt19937_64 random(test::seed());
+  EngineOptions options = options_for(1, 1, true);
+  options.wake_workers = false;
+  for (int turn = 0; turn < 20; ++turn) {
+    EchoServer serving(false);
+    EchoClient connecting(UINT32_MAX, false);
+    Owner server(options, serving, Owner::Slabs{}, Owner::Stepping::turns);
+    Owner client(options, connecting, Owner::Slabs{}, Owner::Stepping::turns);
+    const std::uint32_t connections = 1 + static_cast<std::uint32_t>(random() % 8);
+    connect(client, server.listen(), connections);
+    serving.packages.wait_for(random() % 1'000);
+    stop_and_check(client);
+    stop_and_check(server);
+  }
 }
 
 TEST_WITHIN("stress: an engine can be shut down in the middle of its traffic, at any moment", 40) {

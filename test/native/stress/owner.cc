@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/limits.h"
+#include "core/worker.h"
 #include "port/check.h"
 
 namespace stress {
@@ -31,21 +32,27 @@ std::array<std::uint32_t, N> words_of(ConstBytes body) {
 
 void Handler::ended(Owner& owner, Peer peer) { owner.engine().finish(peer.slot, peer.generation); }
 
-Owner::Owner(const iocp::EngineOptions& options, Handler& handler, Slabs slabs)
-    : handler_(handler),
-      slabs_(slabs),
-      engine_(options, {[](void* owner) {
-                          auto& self = *static_cast<Owner*>(owner);
-                          const std::lock_guard guard(self.mutex_);
-                          self.rung_ = true;
-                          self.changed_.notify_all();
-                        },
-                        this}) {
+void Owner::ring(void* owner) {
+  auto& self = *static_cast<Owner*>(owner);
+  const std::lock_guard guard(self.mutex_);
+  self.rung_ = true;
+  self.changed_.notify_all();
+}
+
+Owner::Owner(const iocp::EngineOptions& options, Handler& handler, Slabs slabs, Stepping stepping)
+    : handler_(handler), slabs_(slabs), engine_(options, {&Owner::ring, this}) {
   IOCP_CHECK(engine_.start() == iocp::Status::ok);
   for (std::uint32_t lane = 0; lane < engine_.lane_count(); ++lane) {
     for (std::size_t i = 0; i < slabs_.per_lane; ++i) supply(lane);
   }
-  IOCP_CHECK(workers_.start(engine_));
+  switch (stepping) {
+    case Stepping::threads:
+      IOCP_CHECK(workers_.start(engine_));
+      break;
+    case Stepping::turns:
+      standby_ = std::make_unique<iocp::StandbyThread>(engine_, iocp::Doorbell{&Owner::ring, this});
+      break;
+  }
   thread_ = std::thread([this] { loop(); });
 }
 
@@ -88,6 +95,7 @@ void Owner::stop() {
   }
   thread_.join();
   workers_.stop();
+  if (standby_ != nullptr) standby_->stop();
   engine_.shut_down();
 }
 
@@ -148,15 +156,36 @@ void Owner::loop() {
     bool may_take = false;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [&] { return stopping_ || !tasks_.empty() || (rung_ && !held_); });
+      const bool sleeps = !steps_itself();
+      if (sleeps) changed_.wait(lock, [&] { return stopping_ || !tasks_.empty() || (rung_ && !held_); });
       if (stopping_) return;
       tasks.swap(tasks_);
-      may_take = rung_ && !held_;
+      may_take = (rung_ || !sleeps) && !held_;
       if (may_take) rung_ = false;
     }
     for (const std::function<void()>& task : tasks) task();
     flush();
+    if (steps_itself()) step();
     if (may_take) take_everything();
+    if (standby_ != nullptr) change_stepper();
+  }
+}
+
+void Owner::step() {
+  constexpr std::int32_t kTasksWaitAtMostMs = 1;
+  iocp::Worker& worker = engine_.worker(0);
+  worker.collect(kTasksWaitAtMostMs);
+  worker.step(iocp::monotonic_ms());
+}
+
+void Owner::change_stepper() {
+  if (standby_->reclaim() || --rounds_until_change_ > 0) return;
+  // Uneven, so that the changes meet every moment of the traffic.
+  rounds_until_change_ = 1 + (generations_.size() * 7 + batch_.ranges.size() * 13 + ++changes_ * 31) % 6;
+  if (standby_->owner_steps()) {
+    IOCP_CHECK(standby_->take_over());
+  } else {
+    standby_->recall();
   }
 }
 

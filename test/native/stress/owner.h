@@ -61,8 +61,11 @@ class Owner {
     std::size_t bytes = 64 * 1024;
   };
 
+  // Who steps the engine: threads of its own, or the owner's thread and a standby thread in turns, each for a moment.
+  enum class Stepping : std::uint8_t { threads, turns };
+
   // Starts the engine, its workers and the owner's own thread.
-  Owner(const iocp::EngineOptions& options, Handler& handler, Slabs slabs);
+  Owner(const iocp::EngineOptions& options, Handler& handler, Slabs slabs, Stepping stepping = Stepping::threads);
   Owner(const iocp::EngineOptions& options, Handler& handler) : Owner(options, handler, Slabs{}) {}
   ~Owner() { stop(); }
   Owner(const Owner&) = delete;
@@ -105,7 +108,11 @@ class Owner {
     std::uint32_t read = 0;
   };
 
+  static void ring(void* owner);
   void loop();
+  bool steps_itself() const { return standby_ != nullptr && standby_->owner_steps(); }
+  void step();
+  void change_stepper();
   void take_everything();
   void supply(std::uint32_t lane);
   void read(std::uint32_t lane, const iocp::Mailbox::Range& range);
@@ -118,6 +125,9 @@ class Owner {
   const Slabs slabs_;
   iocp::Engine engine_;
   iocp::WorkerThreads workers_;
+  std::unique_ptr<iocp::StandbyThread> standby_;  // null: Stepping::threads
+  std::size_t rounds_until_change_ = 1;
+  std::size_t changes_ = 0;
 
   std::mutex mutex_;
   std::condition_variable changed_;

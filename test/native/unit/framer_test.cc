@@ -240,8 +240,9 @@ TEST("framer: bytes received straight into a large package are the same bytes") 
       } else {
         const std::size_t count = std::min(left, static_cast<std::size_t>(random.between(1, target.size())));
         std::memcpy(target.data(), stream.wire.data() + at, count);
-        framer.direct_received(count);
-        REQUIRE(feed_all(framer, {}, {}, sink) == Outcome::drained);
+        Framer::Surplus surplus;
+        const ConstBytes beyond = framer.direct_received(count, surplus);
+        REQUIRE(feed_all(framer, {}, beyond, sink) == Outcome::drained);
         at += count;
         ++direct_reads;
       }
@@ -249,6 +250,45 @@ TEST("framer: bytes received straight into a large package are the same bytes") 
     expect_packages(stream, sink, framer);
   }
   CHECK(direct_reads > 0);
+}
+
+TEST("framer: what a direct read fetched beyond a large package belongs to the next one") {
+  Stream stream;
+  add_package(&stream, Bytes(40'000, 'x'));
+  add_package(&stream, bytes_of("small"));
+  add_package(&stream, Bytes(50'000, 'y'));
+  Framer framer;
+  Sink sink;
+  sink.refuse_percent = 0;
+  REQUIRE(feed_all(framer, {}, ConstBytes(stream.wire).first(100), sink) == Outcome::drained);
+  const MutableBytes target = framer.direct_target();
+  CHECK_EQ(target.size(), 40'004U - 100U + Framer::kSurplusMax);
+  std::memcpy(target.data(), stream.wire.data() + 100, target.size());
+  Framer::Surplus surplus;
+  const ConstBytes beyond = framer.direct_received(target.size(), surplus);
+  CHECK_EQ(beyond.size(), Framer::kSurplusMax);
+  CHECK(framer.package_waits());
+  REQUIRE(feed_all(framer, {}, beyond, sink) == Outcome::drained);
+  CHECK_EQ(framer.partial_total(), 50'004U);
+  const std::size_t at = 100 + target.size();
+  REQUIRE(feed_all(framer, {}, ConstBytes(stream.wire).subspan(at), sink) == Outcome::drained);
+  expect_packages(stream, sink, framer);
+}
+
+TEST("framer: after a large package with a length in front the next one is expected to be large too") {
+  Framer framer;
+  Sink sink;
+  Stream stream;
+  add_package(&stream, Bytes(20'000, 'x'));
+  CHECK(!framer.expects_large());
+  REQUIRE(feed_all(framer, {}, stream.wire, sink) == Outcome::drained);
+  CHECK(framer.expects_large());
+  REQUIRE(feed_all(framer, {}, ConstBytes(stream.wire).first(4), sink) == Outcome::drained);
+  CHECK(!framer.expects_large());
+  REQUIRE(feed_all(framer, {}, ConstBytes(stream.wire).subspan(4), sink) == Outcome::drained);
+  CHECK(framer.expects_large());
+  REQUIRE(feed_all(framer, {}, bytes_of({1, 0, 0, 0, 'y'}), sink) == Outcome::drained);
+  CHECK(!framer.expects_large());
 }
 
 TEST("framer: without framing every segment is a package") {
@@ -353,14 +393,15 @@ TEST("framer: the memory of a large package doubles with what really arrived, an
     const MutableBytes target = framer.direct_target();
     const std::size_t capacity = framer.partial_received() + target.size();
     CHECK(capacity <= std::max<std::size_t>(iocp::kPartialBytesFirst, 2 * framer.partial_received()));
-    CHECK(capacity <= kMebibyte + 4);
+    CHECK(capacity <= kMebibyte + 4 + Framer::kSurplusMax);
     const std::size_t count = std::min<std::size_t>(1000, static_cast<std::size_t>(kMebibyte + 4 - arrived));
     if (target.empty()) {
       framer.feed({}, Bytes(count, 'x'), sink);
     } else {
       const std::size_t direct = std::min(count, target.size());
       std::fill_n(target.begin(), direct, static_cast<std::uint8_t>('x'));
-      framer.direct_received(direct);
+      Framer::Surplus surplus;
+      CHECK(framer.direct_received(direct, surplus).empty());
       framer.feed({}, {}, sink);
       arrived += direct;
       continue;

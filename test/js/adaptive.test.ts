@@ -1,0 +1,103 @@
+// `ioWorkers: 'auto'`: an I/O thread takes over while the JavaScript thread is busy with its own work, the JavaScript
+// thread takes over again when it has time, and no package is lost, repeated or out of order on the way.
+
+import { availableParallelism } from 'node:os';
+
+import type { ClientContext } from 'iocp';
+import { describe, expect, it } from 'vitest';
+
+import { engine, server, turns, until } from './support.js';
+
+/** With one processor a thread would only take turns with the one it is to relieve. */
+const THREADS = availableParallelism() > 1 ? 1 : 0;
+const CONNECTIONS = 8;
+const OUTSTANDING = 4;
+
+/** Keeps the thread busy, as a listener does that has something to compute. */
+function burn(microseconds: number): void {
+  const end = performance.now() + microseconds / 1000;
+  while (performance.now() < end);
+}
+
+/** Like `until`, but the event loop sleeps meanwhile. */
+async function idling(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+/** An echo server whose listener costs time, and clients that number their packages and check the echoes. */
+class Load {
+  cost = 0;
+  running = true;
+  received = 0;
+  sent = 0;
+  readonly wrong: string[] = [];
+  readonly #next = new Map<number, { sent: number; received: number }>();
+
+  async start() {
+    const { server: echo, port } = await server({ ioWorkers: 'auto' });
+    echo.on('package', (context, payload) => {
+      burn(this.cost);
+      context.send(payload);
+    });
+    const client = engine({ ioWorkers: 1 });
+    client.on('package', (context, payload) => this.#check(context, payload));
+    for (let index = 0; index < CONNECTIONS; index++) {
+      const context = await client.connect({ port });
+      this.#next.set(context.id, { sent: 0, received: 0 });
+      for (let count = 0; count < OUTSTANDING; count++) this.#send(context);
+    }
+    return echo;
+  }
+
+  /** Resolves when nothing is under way any more. */
+  async stop(): Promise<void> {
+    this.running = false;
+    await idling(() => this.received === this.sent);
+  }
+
+  #send(context: ClientContext): void {
+    const next = this.#next.get(context.id)!;
+    this.sent++;
+    context.send(`${context.id} ${next.sent++}`);
+  }
+
+  #check(context: ClientContext, payload: Buffer): void {
+    const next = this.#next.get(context.id)!;
+    const expected = `${context.id} ${next.received++}`;
+    if (payload.toString() !== expected) this.wrong.push(`${payload} instead of ${expected}`);
+    this.received++;
+    // A listener that costs nothing gets little to do, too: time to spare.
+    if (this.cost > 0) this.#sendAgain(context);
+    else setTimeout(() => this.#sendAgain(context), 2);
+  }
+
+  #sendAgain(context: ClientContext): void {
+    if (this.running) this.#send(context);
+  }
+}
+
+describe("ioWorkers 'auto'", () => {
+  it('is served by the JavaScript thread while listeners cost little', async () => {
+    const { server: made } = await server();
+    await turns(3);
+    const threads = process.platform === 'win32' ? 1 : 0;
+    expect(made.stats()).toMatchObject({ ioWorkers: threads, handOvers: 0 });
+  });
+
+  it('goes to a thread when listeners keep the JavaScript thread busy, and comes back', async () => {
+    const load = new Load();
+    const echo = await load.start();
+    if (process.platform === 'win32') return expect(echo.stats().ioWorkers).toBe(1);
+    for (let time = 0; time < 2; time++) {
+      load.cost = 200;
+      const before = load.received;
+      await until(() => echo.stats().ioWorkers === THREADS && load.received > before + 2_000);
+      load.cost = 0;
+      await idling(() => echo.stats().ioWorkers === 0);
+    }
+    await load.stop();
+    expect(load.wrong).toEqual([]);
+    expect(echo.stats().packagesReceived).toBe(load.sent);
+    expect(echo.stats().handOvers).toBe(THREADS * 4);
+  });
+});
