@@ -6,6 +6,7 @@ export default defineConfig({
     include: ['test/js/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
+    maxConcurrency: 2,
     testTimeout: 20_000,
     hookTimeout: 10_000,
     teardownTimeout: 5_000,

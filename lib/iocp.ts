@@ -62,6 +62,7 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
   readonly #settings: Settings;
   #host: EngineHost<Data> | undefined;
   #referenced = true;
+  #acceptPaused = false;
   #closing: Promise<CloseReport> | undefined;
   #finalStats: IocpStats | undefined;
   readonly #onAbort = (): void => {
@@ -133,13 +134,18 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
     await this.close();
   }
 
-  /** Leaves new peers waiting in the system's backlog. */
+  /**
+   * Leaves new peers waiting in the system's backlog. Before the first `listen` it holds from the first peer on;
+   * later, with I/O threads, peers that are being accepted at this moment still come.
+   */
   pauseAccept(): void {
+    this.#acceptPaused = true;
     this.#host?.pauseAccept();
   }
 
   /** Accepts again. */
   resumeAccept(): void {
+    this.#acceptPaused = false;
     this.#host?.resumeAccept();
   }
 
@@ -226,6 +232,7 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
         this.#onEngineClosed(ended, reset),
       );
       this.#host.ref(this.#referenced);
+      if (this.#acceptPaused) this.#host.pauseAccept();
     }
     return this.#host;
   }

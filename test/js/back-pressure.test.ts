@@ -194,6 +194,37 @@ describe.each(WORKERS)('with ioWorkers %i', (ioWorkers) => {
     expect(await ended).toMatchObject({ by: 'peer' });
   });
 
+  it('a close with nothing unread before it stays visible while paused', async () => {
+    const { server: made, port } = await server({ ioWorkers });
+    const connected = next<[ClientContext]>(made, 'connection');
+    const peer = await RawPeer.connect({ port });
+    const [context] = await connected;
+    context.pause();
+    await turns(3);
+    peer.socket.end();
+    await until(() => context.peerEnded);
+    const ended = gone(made, context);
+    context.resume();
+    expect(await ended).toMatchObject({ by: 'peer', code: 'ERR_IOCP_PEER_CLOSED' });
+  });
+
+  it('what came before a close is delivered when the pause ends, and then the close', async () => {
+    const { server: made, port } = await server({ ioWorkers });
+    const connected = next<[ClientContext]>(made, 'connection');
+    const peer = await RawPeer.connect({ port });
+    const [context] = await connected;
+    context.pause();
+    await turns(3);
+    const got = packages(made, 2);
+    const ended = gone(made, context);
+    peer.socket.end(Buffer.concat([frame('one'), frame('two')]));
+    await once(peer.socket, 'finish');
+    await turns(3);
+    context.resume();
+    expect((await got).map(String)).toEqual(['one', 'two']);
+    expect(await ended).toMatchObject({ by: 'peer', code: 'ERR_IOCP_PEER_CLOSED' });
+  });
+
   it('a close stays visible while paused', async () => {
     const { server: made, port } = await server({ ioWorkers });
     const connected = next<[ClientContext]>(made, 'connection');

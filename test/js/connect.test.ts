@@ -31,9 +31,8 @@ async function closedPort(): Promise<number> {
 /** A port whose listener is full, so that a connect neither succeeds nor fails. */
 async function silentPort(): Promise<number> {
   const full = engine();
-  const { port } = await full.listen({ host: '127.0.0.1', backlog: 1 });
   full.pauseAccept();
-  await turns(3);
+  const { port } = await full.listen({ host: '127.0.0.1', backlog: 1 });
   const peers = Array.from({ length: 12 }, () => {
     const socket = net.connect(port, '127.0.0.1');
     socket.on('error', () => {});

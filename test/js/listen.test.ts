@@ -147,13 +147,39 @@ describe('listen', () => {
 
   it('leaves peers in the backlog while accepting is paused', async () => {
     const { server: made, port } = await server();
+    const connected = next<[ClientContext]>(made, 'connection');
+    const first = await RawPeer.connect({ port });
+    const [context] = await connected;
     made.pauseAccept();
-    await turns(3);
+    // Commands are run in order: when this has arrived, the pause is in force, whoever steps the engine.
+    context.sendRaw('paused');
+    await first.bytes('paused'.length);
     const peers = [await RawPeer.connect({ port }), await RawPeer.connect({ port })];
+    await turns(10);
+    expect(made.connectionCount).toBe(1);
+    made.resumeAccept();
+    await until(() => made.connectionCount === 3);
+    expect(peers.every((peer) => !peer.closed)).toBe(true);
+  });
+
+  it('accepts nobody from the beginning when accepting was paused before', async () => {
+    const made = engine();
+    made.pauseAccept();
+    const { port } = await made.listen({ host: '127.0.0.1' });
+    const peer = await RawPeer.connect({ port });
     await turns(10);
     expect(made.connectionCount).toBe(0);
     made.resumeAccept();
-    await until(() => made.connectionCount === 2);
-    expect(peers.every((peer) => !peer.closed)).toBe(true);
+    await until(() => made.connectionCount === 1);
+    expect(peer.closed).toBe(false);
+  });
+
+  it('accepts at once when a pause was over before it began', async () => {
+    const made = engine();
+    made.pauseAccept();
+    made.resumeAccept();
+    const { port } = await made.listen({ host: '127.0.0.1' });
+    await RawPeer.connect({ port });
+    await until(() => made.connectionCount === 1);
   });
 });

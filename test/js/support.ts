@@ -1,8 +1,9 @@
 // What the tests share: engines that are closed after each test, raw peers made of plain sockets, and child
 // programs with a time limit. Everything listens on an ephemeral port of the loopback interface.
 
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import net from 'node:net';
 import { fileURLToPath } from 'node:url';
@@ -95,6 +96,22 @@ export async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** How many descriptors, or on Windows handles, this process has open. */
+export function openHandles(): number {
+  if (process.platform !== 'win32') return readdirSync('/dev/fd').length;
+  const pid = String(process.pid);
+  const counter = process.env.IOCP_HANDLE_COUNT; // a program that counts them where there is no PowerShell
+  const text =
+    counter === undefined
+      ? execFileSync('powershell', [
+          '-NoProfile',
+          '-Command',
+          `(Get-Process -Id ${pid}).HandleCount`,
+        ])
+      : execFileSync(counter, [pid]);
+  return Number(text.toString());
+}
+
 /** The `'iocps'` framing, done by hand. */
 export function frame(payload: Uint8Array | string): Buffer {
   const body = Buffer.from(payload as string);
@@ -168,7 +185,10 @@ export interface ChildResult {
   stderr: string;
 }
 
-/** Runs a program of fixtures/ to its end; kills it, visibly, after `limitMs`. */
+// A limit is there so that nothing hangs, not to measure: Windows takes its time to start a process, Wine a second.
+const PATIENCE = process.platform === 'win32' ? 3 : 1;
+
+/** Runs a program of fixtures/ to its end; kills it, visibly, after `limitMs` (three times as long on Windows). */
 export async function runFixture(
   name: string,
   args: string[] = [],
@@ -177,7 +197,7 @@ export async function runFixture(
   const file = fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
   const child = spawn(process.execPath, ['--expose-gc', file, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: limitMs,
+    timeout: limitMs * PATIENCE,
     killSignal: 'SIGKILL',
   });
   let stdout = '';
