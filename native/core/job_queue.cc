@@ -147,7 +147,7 @@ void JobQueue::detach(std::uint32_t worker) {
     // Rare, so no list is kept of who runs what.
     for (Slot& slot : slots_) {
       if (slot.job == nullptr || slot.job->worker != worker) continue;
-      results_.push_back({slot.job->id, JobOutcome::worker_died, {}});
+      results_.push_back({slot.job->id, JobOutcome::worker_died, worker, {}});
       --figures_.running;
       ++figures_.failed;
       forget(*slot.job);
@@ -212,7 +212,7 @@ bool JobQueue::finish(std::uint32_t worker, JobId id, JobOutcome outcome, JobPay
     --figures_.running;
     ++(outcome == JobOutcome::done ? figures_.done : figures_.failed);
     forget(*job);
-    results_.push_back({id, outcome, std::move(payload)});
+    results_.push_back({id, outcome, worker, std::move(payload)});
     bell = rouse_owner();
   }
   ring(bell);

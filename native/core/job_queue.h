@@ -38,6 +38,7 @@ enum class JobOutcome : std::uint8_t {
 struct JobResult {
   JobId id = 0;
   JobOutcome outcome = JobOutcome::done;
+  std::uint32_t worker = 0;  // that ran it
   JobPayload payload;
 };
 

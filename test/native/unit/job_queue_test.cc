@@ -242,6 +242,7 @@ TEST("job queue: the jobs of a worker that dies have a result, and the wake that
   REQUIRE(results.size() == 1);
   CHECK_EQ(results[0].id, id);
   CHECK_EQ(results[0].outcome, JobOutcome::worker_died);
+  CHECK_EQ(results[0].worker, 2U);
   CHECK_EQ(world.take(1), "2");
   world.queue.detach(2);
   world.queue.retire(2);
