@@ -4,41 +4,41 @@
 #include <map>
 #include <utility>
 
-#include "binding/job_registry.h"
+#include "binding/job_directory.h"
 #include "binding/job_values.h"
 #include "port/check.h"
 
 namespace iocp {
 namespace {
 
-struct Registry {
+struct Directory {
   Mutex mutex;
   std::map<std::uint32_t, std::weak_ptr<JobQueue>> queues IOCP_GUARDED_BY(mutex);
   std::uint32_t last IOCP_GUARDED_BY(mutex) = 0;
 };
 
-Registry& registry() {
-  static Registry* const all = new Registry;  // never destroyed: environments may end after the process' statics
+Directory& directory() {
+  static Directory* const all = new Directory;  // never destroyed: environments may end after the process' statics
   return *all;
 }
 
 std::uint32_t enlist(const std::shared_ptr<JobQueue>& queue) {
-  ScopedLock guard(registry().mutex);
-  registry().queues[++registry().last] = queue;
-  return registry().last;
+  ScopedLock guard(directory().mutex);
+  directory().queues[++directory().last] = queue;
+  return directory().last;
 }
 
 void strike(std::uint32_t handle) {
-  ScopedLock guard(registry().mutex);
-  registry().queues.erase(handle);
+  ScopedLock guard(directory().mutex);
+  directory().queues.erase(handle);
 }
 
 }  // namespace
 
 std::shared_ptr<JobQueue> find_job_queue(std::uint32_t handle) {
-  ScopedLock guard(registry().mutex);
-  const auto found = registry().queues.find(handle);
-  return found == registry().queues.end() ? nullptr : found->second.lock();
+  ScopedLock guard(directory().mutex);
+  const auto found = directory().queues.find(handle);
+  return found == directory().queues.end() ? nullptr : found->second.lock();
 }
 
 Napi::Function JobQueueWrap::define(Napi::Env env) {

@@ -2,8 +2,8 @@
 #include <chrono>
 #include <utility>
 
+#include "binding/job_directory.h"
 #include "binding/job_queue_wrap.h"
-#include "binding/job_registry.h"
 #include "binding/job_values.h"
 #include "port/check.h"
 

@@ -43,10 +43,13 @@ describe('a job on a logical worker', () => {
   it('runs in another thread, with what it is told about itself', async () => {
     const made = workers(1);
     expect(await made.addJob({ do: 'thread' })).toBeGreaterThan(0);
-    const before = Date.now();
-    const told = (await made.addJob({ do: 'echo', value: 1 }, { priority: 5 })) as number;
-    expect(told).toBe(1);
-    expect(Date.now()).toBeGreaterThanOrEqual(before);
+    const before = Date.now() - 1;
+    const told = await made.addJob({ do: 'describe' }, { priority: -5 });
+    const { id, priority, enqueuedAt } = told as Job;
+    expect(priority).toBe(-5);
+    expect(Number.isSafeInteger(id)).toBe(true);
+    expect(enqueuedAt).toBeGreaterThanOrEqual(before);
+    expect(enqueuedAt).toBeLessThanOrEqual(Date.now());
   });
 
   it('may be asynchronous', async () => {
