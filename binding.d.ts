@@ -191,3 +191,54 @@ export class Engine {
   ref(): void;
   unref(): void;
 }
+
+/**
+ * How a job's value travels. A value is given and returned as the form says: 0 nothing (undefined), 1 serialized (bytes),
+ * 2 buffer (a Buffer, copied), 3 text (a string), 4 number, 5 posted (by a message port; undefined here), 6 held (by
+ * whoever added the job; undefined here).
+ */
+export type JobForm = 0 | 1 | 2 | 3 | 4 | 5 | 6;
+
+/** The owner's end of a queue of jobs. Ids are safe integers, never 0. */
+export class JobQueue {
+  /** `capacity`: most jobs that wait at once. `onRing` is called when there are results, or room after a refusal; it must not throw. */
+  constructor(capacity: number, onRing: () => void);
+  /** What a `JobWorker` of any environment attaches to; 0 = destroyed. */
+  readonly handle: number;
+  /** The job's id; 0 = full; -1 = out of memory. `priority` is an i32, higher ones first. */
+  add(form: JobForm, value: unknown, priority: number): number;
+  /** 0 = gone, 1 = it waited and will not run, 2 = running: its worker is told, and its result follows. */
+  cancel(id: number): 0 | 1 | 2;
+  /** Removes all that wait; their ids. */
+  clear(): number[];
+  /** Rows of five: id, outcome (0 done, 1 failed, 2 its worker died), worker, form, value. */
+  takeResults(): unknown[];
+  /** The worker is told `null` by its next `take`. */
+  retire(worker: number): void;
+  /** Writes waiting, running, done, failed, cancelled, wait µs p50 and p99, run µs p50 and p99. */
+  stats(out: Float64Array): void;
+  /** Whether the queue keeps the event loop alive; starts unreferenced. */
+  ref(): void;
+  unref(): void;
+  /** No more rings; workers find it gone when they attach. Idempotent. */
+  destroy(): void;
+}
+
+/** A worker's end of a queue of jobs, in any environment of the process. */
+export class JobWorker {
+  /** `worker`: a number no other attached worker has. `onRing` is called when there is something to take or was cancelled; it must not throw. */
+  constructor(handle: number, worker: number, onRing: () => void);
+  /** False when there is no such queue, or `destroy` was called. */
+  readonly attached: boolean;
+  /** A row: id, priority, µs waited, form, value. undefined = nothing now, the bell will tell; null = retire. */
+  take(): [number, number, number, JobForm, unknown] | undefined | null;
+  /** Ids of this worker's running jobs that were cancelled since the last call. */
+  takeCancelled(): number[];
+  /** False = the worker runs no such job, or memory is exhausted. */
+  finish(id: number, failed: boolean, form: JobForm, value: unknown): boolean;
+  /** Whether it keeps the event loop alive; starts referenced. */
+  ref(): void;
+  unref(): void;
+  /** What it was running counts as died. Idempotent. */
+  destroy(): void;
+}

@@ -1,6 +1,7 @@
 # The benchmarks' own programs: the load generator and the C++ echo servers we are compared with.
 file(GLOB IOCP_LOADGEN_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/loadgen/*.cc")
 add_executable(iocp_loadgen ${IOCP_LOADGEN_SOURCES})
+target_include_directories(iocp_loadgen PRIVATE "${PROJECT_SOURCE_DIR}/native")
 target_link_libraries(iocp_loadgen PRIVATE iocp_settings)
 add_executable(iocp_c_epoll "${PROJECT_SOURCE_DIR}/bench/servers/c-epoll.cc")
 target_link_libraries(iocp_c_epoll PRIVATE iocp_settings)

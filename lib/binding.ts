@@ -8,6 +8,12 @@ import type * as Binding from '../binding.js';
 export type Addon = typeof Binding;
 /** The raw engine. */
 export type Engine = Binding.Engine;
+/** The owner's end of the raw job queue. */
+export type JobQueue = Binding.JobQueue;
+/** A worker's end of the raw job queue. */
+export type JobWorker = Binding.JobWorker;
+/** How a job's value travels. */
+export type JobForm = Binding.JobForm;
 /** The raw engine's options. */
 export type NativeOptions = Binding.NativeOptions;
 /** The raw framing description. */

@@ -215,7 +215,7 @@ export class EngineHost<Data> implements EventSink {
     this.#slabs.clear();
   }
 
-  stats(): IocpStats {
+  stats(): Omit<IocpStats, 'jobs'> {
     this.#engine.stats(this.#figures);
     return buildStats(addon.statNames, this.#figures, {
       flushes: this.#batch.flushes,

@@ -3,7 +3,9 @@
 export { ClientContext } from './client-context.js';
 export { IocpError, type IocpErrorDetails } from './errors.js';
 export { Iocp } from './iocp.js';
+export type { Job, JobEngine, ProcessJob, TransferableObject } from './job.js';
 export type {
+  AddJobOptions,
   Addresses,
   AddressFamily,
   CloseOptions,
@@ -18,6 +20,8 @@ export type {
   IocpEvents,
   IocpOptions,
   IocpStats,
+  JobOverflowPolicy,
+  JobStats,
   KeepAliveOptions,
   LengthFraming,
   ListenOptions,

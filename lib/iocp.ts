@@ -10,8 +10,10 @@ import type { ClientContext } from './client-context.js';
 import { connectToAny } from './connector.js';
 import { EngineHost } from './engine-host.js';
 import { closedError, IocpError } from './errors.js';
+import { JobPool } from './job-pool.js';
 import {
   type ListenSettings,
+  readAddJobOptions,
   readCloseOptions,
   readConnectOptions,
   readDisconnectOptions,
@@ -19,11 +21,13 @@ import {
   readOptions,
   readSendToAllOptions,
   type Settings,
+  workersOf,
 } from './options.js';
 import { CONNECTIONS_MAX } from './records.js';
 import { resolveHost } from './resolve.js';
-import { buildStats } from './stats.js';
+import { buildStats, NO_JOBS } from './stats.js';
 import type {
+  AddJobOptions,
   Addresses,
   CloseOptions,
   CloseReport,
@@ -39,7 +43,7 @@ import type {
 /** What the system says when it has no IPv6. */
 const NO_IPV6 = ['EAFNOSUPPORT', 'EADDRNOTAVAIL'];
 
-function noStats(): IocpStats {
+function noStats(): Omit<IocpStats, 'jobs'> {
   const zeros = new Float64Array(addon.statNames.length);
   return buildStats(addon.statNames, zeros, { flushes: 0, slabs: 0, droppedSends: 0 });
 }
@@ -64,7 +68,10 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
   #referenced = true;
   #acceptPaused = false;
   #closing: Promise<CloseReport> | undefined;
-  #finalStats: IocpStats | undefined;
+  #hurried = false;
+  #finalStats: Omit<IocpStats, 'jobs'> | undefined;
+  #jobs: JobPool | undefined;
+  #finalJobStats = NO_JOBS;
   readonly #onAbort = (): void => {
     void this.close({ graceMs: 0 });
   };
@@ -114,16 +121,18 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
   }
 
   /**
-   * Stops accepting, sends what is queued, half-closes, waits up to `graceMs` for the peers, and resets those
+   * Stops accepting, lets the jobs end, sends what is queued, half-closes, waits up to `graceMs` for the peers, and resets those
    * that are left. Emits `close`. Idempotent: later calls get the same report, and one with `graceMs: 0` resets
    * at once what an earlier one is still waiting for.
    */
   async close(options?: CloseOptions): Promise<CloseReport> {
-    const { graceMs } = readCloseOptions(options);
+    const { graceMs, jobs } = readCloseOptions(options);
     if (this.#closing === undefined) {
       this.#settings.signal?.removeEventListener('abort', this.#onAbort);
-      this.#closing = this.#shutDown(graceMs);
+      this.#closing = this.#shutDown(graceMs, jobs);
     } else if (graceMs === 0) {
+      this.#hurried = true;
+      this.#jobs?.giveUp();
       this.#host?.reset();
     }
     return this.#closing;
@@ -203,9 +212,36 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
     return Array.from(this.contexts()).filter((context) => context.disconnect(options)).length;
   }
 
+  /**
+   * Has a job run by what the option `jobs` names: on a logical worker, or by a function on this thread. Jobs run by
+   * priority, and in order within one. Data and result are copied as structured clone does (a `Buffer` stays one).
+   *
+   * @returns What `processJob` returned.
+   * @throws What `processJob` threw; `ERR_IOCP_WORKER_DIED` when the thread that ran it ended,
+   *   `ERR_IOCP_JOB_QUEUE_FULL`, `ERR_IOCP_JOB_TIMEOUT`, `ERR_IOCP_CLOSED`; an `AbortError` when `signal` was aborted;
+   *   a `DataCloneError` for data that cannot be copied; TypeError and RangeError for wrong options.
+   */
+  async addJob(data: unknown, options?: AddJobOptions): Promise<unknown> {
+    const request = readAddJobOptions(options);
+    return this.#pool('addJob').add(data, request);
+  }
+
+  /**
+   * Sets the number of logical workers, at any time. Resolves when exactly so many run; those that are too many end
+   * after the job they are at. With 0, jobs wait.
+   *
+   * @throws RangeError for a number that is not 0…256; TypeError when `jobs` is a function; `ERR_IOCP_WORKER_DIED`
+   *   when a worker cannot be started; `ERR_IOCP_CLOSED`.
+   */
+  async setWorkers(count: number): Promise<void> {
+    const workers = workersOf('setWorkers', count);
+    await this.#pool('setWorkers').setWorkers(workers);
+  }
+
   /** The engine's figures; cheap enough to be asked for every 500 ms. */
   stats(): IocpStats {
-    return this.#host?.stats() ?? this.#finalStats ?? noStats();
+    const engine = this.#host?.stats() ?? this.#finalStats ?? noStats();
+    return { ...engine, jobs: this.#jobs?.stats() ?? this.#finalJobStats };
   }
 
   /** Keeps the event loop alive while there is something to wait for: the default. */
@@ -221,7 +257,20 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
   #setReferenced(referenced: boolean): this {
     this.#referenced = referenced;
     this.#host?.ref(referenced);
+    this.#jobs?.setReferenced(referenced);
     return this;
+  }
+
+  /** The pool of jobs, made if need be. */
+  #pool(action: string): JobPool {
+    const { jobs } = this.#settings;
+    if (jobs === undefined) throw new TypeError(`${action} needs the option jobs`);
+    if (this.#closing !== undefined) throw closedError(action);
+    if (this.#jobs === undefined) {
+      this.#jobs = new JobPool(jobs, (error) => this.emit('error', error));
+      this.#jobs.setReferenced(this.#referenced);
+    }
+    return this.#jobs;
   }
 
   /** The running engine, started if need be. */
@@ -233,6 +282,7 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
       );
       this.#host.ref(this.#referenced);
       if (this.#acceptPaused) this.#host.pauseAccept();
+      if (this.#settings.jobs !== undefined) this.#pool(action).start();
     }
     return this.#host;
   }
@@ -249,9 +299,17 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
 
   #onEngineClosed: (ended: number, reset: number) => void = () => {};
 
-  async #shutDown(graceMs: number): Promise<CloseReport> {
+  async #shutDown(graceMs: number, jobs: 'drain' | 'reject'): Promise<CloseReport> {
     const begin = performance.now();
-    const [ended, reset] = await this.#endEngine(graceMs);
+    if (this.#jobs !== undefined) {
+      this.#host?.pauseAccept();
+      await this.#jobs.close(jobs, graceMs);
+      this.#finalJobStats = this.#jobs.stats();
+      this.#jobs = undefined;
+    }
+    const left = this.#hurried ? 0 : graceMs - (performance.now() - begin);
+    const leftMs = Math.max(0, Math.round(left));
+    const [ended, reset] = await this.#endEngine(leftMs);
     const host = this.#host;
     this.#finalStats = host?.stats();
     this.#host = undefined;

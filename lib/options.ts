@@ -2,16 +2,21 @@
 // Nothing behind this file checks again, so nothing may get past it.
 
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 
 import type { NativeFraming, NativeOptions } from './binding.js';
+import type { ProcessJob } from './job.js';
 import { CONNECTIONS_MAX, Overflow } from './records.js';
 import type {
+  AddJobOptions,
   CloseOptions,
   ConnectOptions,
   DisconnectOptions,
   Framing,
   IocpOptions,
+  JobOverflowPolicy,
   KeepAliveOptions,
   ListenOptions,
   OverflowPolicy,
@@ -25,6 +30,9 @@ const PACKAGE_BYTES_MAX = 2 ** 30;
 const DELIMITER_BYTES_MAX = 255;
 const FRAMING_OFFSET_MAX = 64;
 const FRAMING_STRIP_MAX = 96;
+const WORKERS_MAX = 256;
+const QUEUED_JOBS_MAX = 2 ** 24;
+const PRIORITY_MAX = 2 ** 31 - 1;
 /** The default of every `graceMs`. */
 export const GRACE_MS = 5000;
 
@@ -34,6 +42,26 @@ export interface Settings {
   onOverflow: OverflowPolicy;
   signal: AbortSignal | undefined;
   captureRejections: boolean;
+  /** Undefined: this engine runs no jobs. */
+  jobs: JobSettings | undefined;
+}
+
+/** The options about jobs, validated. */
+export interface JobSettings {
+  /** A module's URL, or the function itself. */
+  jobs: string | ProcessJob;
+  workers: number;
+  maxQueuedJobs: number;
+  onJobOverflow: JobOverflowPolicy;
+}
+
+/** Options of `addJob`, validated. */
+export interface JobRequest {
+  priority: number;
+  signal: AbortSignal | undefined;
+  /** 0 = no limit. */
+  timeoutMs: number;
+  transfer: readonly object[];
 }
 
 /** Options of `listen`, validated. */
@@ -301,6 +329,10 @@ const IOCP_OPTIONS = [
   'lowWaterMark',
   'maxQueuedBytes',
   'onOverflow',
+  'workers',
+  'jobs',
+  'maxQueuedJobs',
+  'onJobOverflow',
   'signal',
   'captureRejections',
 ] as const satisfies ReadonlyArray<keyof IocpOptions>;
@@ -316,6 +348,63 @@ function ioWorkersOf(value: unknown): number {
     outOfRange('ioWorkers', value, allowed);
   }
   return value;
+}
+
+/** The URL of the module that `jobs` names. */
+function moduleOf(value: string | URL): string {
+  if (value instanceof URL) return value.href;
+  words('jobs', value, '');
+  return /^(file|data|node):/.test(value) ? value : pathToFileURL(resolve(value)).href;
+}
+
+function jobsOf(given: IocpOptions): JobSettings | undefined {
+  const { jobs } = given;
+  const allowed = 'a path, a URL or a function';
+  if (jobs === undefined) {
+    for (const name of ['workers', 'maxQueuedJobs', 'onJobOverflow'] as const) {
+      if (given[name] === undefined || given[name] === 0) continue;
+      throw new TypeError(`${name} ${show(given[name])} needs jobs to be ${allowed}`);
+    }
+    return undefined;
+  }
+  if (typeof jobs !== 'string' && typeof jobs !== 'function' && !(jobs instanceof URL)) {
+    wrongType('jobs', jobs, allowed);
+  }
+  const workers = workersOf('workers', given.workers ?? 0);
+  if (typeof jobs === 'function' && workers > 0) {
+    throw new TypeError(
+      `workers ${workers} needs jobs to be a module: a function runs on this thread`,
+    );
+  }
+  return {
+    jobs: typeof jobs === 'function' ? (jobs as ProcessJob) : moduleOf(jobs),
+    workers,
+    maxQueuedJobs: integer('maxQueuedJobs', given.maxQueuedJobs, 65_536, 1, QUEUED_JOBS_MAX),
+    onJobOverflow: choice('onJobOverflow', given.onJobOverflow, 'reject', [
+      'reject',
+      'wait',
+      'callerRuns',
+    ]),
+  };
+}
+
+/** Validates a number of logical workers. */
+export function workersOf(name: string, value: unknown): number {
+  if (value === undefined) wrongType(name, value, `an integer from 0 to ${WORKERS_MAX}`);
+  return integer(name, value, 0, 0, WORKERS_MAX);
+}
+
+/** Validates the options of `addJob`. */
+export function readAddJobOptions(options: AddJobOptions | undefined): JobRequest {
+  const given = bag('addJob', options, ['priority', 'signal', 'timeoutMs', 'transfer']);
+  const { transfer = [] } = given;
+  if (!Array.isArray(transfer)) wrongType('addJob.transfer', transfer, 'an array');
+  return {
+    priority: integer('addJob.priority', given.priority, 0, -PRIORITY_MAX, PRIORITY_MAX),
+    signal: abortSignal('addJob.signal', given.signal),
+    timeoutMs: integer('addJob.timeoutMs', given.timeoutMs, 0, 0, MILLISECONDS_MAX),
+    transfer,
+  };
 }
 
 /** Validates the options of an `Iocp`. */
@@ -349,7 +438,7 @@ export function readOptions(options: IocpOptions | undefined): Settings {
   };
   const signal = abortSignal('signal', given.signal);
   const captureRejections = flag('captureRejections', given.captureRejections, false);
-  return { native, onOverflow, signal, captureRejections };
+  return { native, onOverflow, signal, captureRejections, jobs: jobsOf(given) };
 }
 
 /** Validates the options of `listen`. */
@@ -398,8 +487,11 @@ export function readConnectOptions<Data>(
 
 /** Validates the options of `close`. */
 export function readCloseOptions(options: CloseOptions | undefined): Required<CloseOptions> {
-  const given = bag('close', options, ['graceMs']) as CloseOptions;
-  return { graceMs: integer('close.graceMs', given.graceMs, GRACE_MS, 0, MILLISECONDS_MAX) };
+  const given = bag('close', options, ['graceMs', 'jobs']) as CloseOptions;
+  return {
+    graceMs: integer('close.graceMs', given.graceMs, GRACE_MS, 0, MILLISECONDS_MAX),
+    jobs: choice('close.jobs', given.jobs, 'drain', ['drain', 'reject']),
+  };
 }
 
 /** Validates the options of `disconnect` and its kin. */

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 
 import type { ClientContext } from './client-context.js';
 import type { IocpError } from './errors.js';
+import type { Job, JobEngine, TransferableObject } from './job.js';
 
 /** How long a silent connection is probed by TCP keep-alive. */
 export interface KeepAliveOptions {
@@ -116,6 +117,17 @@ export interface IocpOptions {
   maxQueuedBytes?: number;
   /** What happens when a send would exceed `maxQueuedBytes`. Default `'disconnect'`. */
   onOverflow?: OverflowPolicy;
+  /**
+   * What runs jobs: a module whose default export is `processJob(job, engine)`, which runs in logical workers (a path,
+   * relative to the working directory, or a URL), or a function, which runs on this thread between batches of events.
+   */
+  jobs?: string | URL | ((job: Job<never>, engine: JobEngine) => unknown);
+  /** Logical workers, threads with a JavaScript environment of their own; see `setWorkers`. 0…256, default 0. */
+  workers?: number;
+  /** Most jobs that wait at a time. 1…16 777 216, default 65 536. */
+  maxQueuedJobs?: number;
+  /** What happens to a job beyond `maxQueuedJobs`. Default `'reject'`. */
+  onJobOverflow?: JobOverflowPolicy;
   /** Aborting it closes the engine at once, as `close({ graceMs: 0 })` does. */
   signal?: AbortSignal;
   /** Node's own: a rejected promise of an `async` listener becomes an `'error'` event. Default false. */
@@ -160,8 +172,28 @@ export interface ConnectOptions<Data = unknown> {
 
 /** Options of {@link Iocp.close}. */
 export interface CloseOptions {
-  /** Milliseconds that queued bytes and peers get before they are reset. Default 5000. */
+  /** Milliseconds that jobs, queued bytes and peers get before they are given up and reset. Default 5000. */
   graceMs?: number;
+  /** Whether the jobs that wait are run (`'drain'`) or rejected with `ERR_IOCP_CLOSED`. Default `'drain'`. */
+  jobs?: 'drain' | 'reject';
+}
+
+/**
+ * `'reject'`: `addJob` rejects with `ERR_IOCP_JOB_QUEUE_FULL`. `'wait'`: it waits for room. `'callerRuns'`: the job
+ * runs on the thread that added it.
+ */
+export type JobOverflowPolicy = 'reject' | 'wait' | 'callerRuns';
+
+/** Options of {@link Iocp.addJob}. */
+export interface AddJobOptions {
+  /** Higher ones run first. A 32-bit integer, default 0. */
+  priority?: number;
+  /** Aborting it rejects with an `AbortError`; a job that waits will not run, a running one's `job.signal` fires. */
+  signal?: AbortSignal;
+  /** Milliseconds after which it rejects with `ERR_IOCP_JOB_TIMEOUT`, as if aborted; 0 = no limit. Default 0. */
+  timeoutMs?: number;
+  /** Objects within the data that are moved rather than copied. */
+  transfer?: readonly TransferableObject[];
 }
 
 /** What {@link Iocp.close} did. */
@@ -309,6 +341,7 @@ export interface IocpStats {
   sendBuffers: PoolStats;
   readBuffers: PoolStats;
   port: PortStats;
+  jobs: JobStats;
   /** This side's own figures. */
   javascript: {
     /** Batches of packages given to the engine. */
@@ -318,6 +351,28 @@ export interface IocpStats {
     /** Sends that the policy `'drop'` dropped. */
     droppedSends: number;
   };
+}
+
+/** What became of jobs. */
+export interface JobStats {
+  /** Logical workers that are wanted. */
+  workers: number;
+  /** Jobs that wait now. */
+  depth: number;
+  /** Jobs that run now. */
+  running: number;
+  /** Jobs that ended well. */
+  done: number;
+  /** Jobs that threw, and those whose worker died. */
+  failed: number;
+  /** Jobs that were given up before they ran. */
+  cancelled: number;
+  /** Jobs that `maxQueuedJobs` turned away. */
+  rejected: number;
+  /** Microseconds that jobs waited: half of them, and 99 of 100, at most so many. */
+  waitUs: { p50: number; p99: number };
+  /** Microseconds that jobs ran. */
+  runUs: { p50: number; p99: number };
 }
 
 /** Called once: with null when the package was given to the system, with an error when it never will be. */

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "connections.h"
-#include "histogram.h"
+#include "core/histogram.h"
 #include "options.h"
 #include "pattern.h"
 
@@ -64,7 +64,7 @@ class LoadGenerator {
   std::int64_t measured_from_ = 0;
   std::int64_t last_progress_ = now_ns();
   double cpu_from_ = 0;
-  Histogram histogram_;
+  iocp::Histogram histogram_;
 };
 
 }  // namespace loadgen

@@ -1,8 +1,9 @@
-// The addon's entry: what `require` returns. Every environment (main thread, worker_threads) gets its own objects;
-// nothing here is shared between them.
+// The addon's entry: what `require` returns. Every environment (main thread, worker_threads) gets its own objects; job
+// queues are all they share, by number.
 #include <napi.h>
 
 #include "binding/engine_wrap.h"
+#include "binding/job_queue_wrap.h"
 #include "core/limits.h"
 #include "core/records.h"
 #include "port/port.h"
@@ -71,6 +72,8 @@ Napi::Object layout(Napi::Env env) {
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", EngineWrap::define(env));
+  exports.Set("JobQueue", JobQueueWrap::define(env));
+  exports.Set("JobWorker", JobWorkerWrap::define(env));
   exports.Set("statuses", statuses(env));
   exports.Set("syscalls", syscalls(env));
   exports.Set("statNames", stat_names(env));

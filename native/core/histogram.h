@@ -1,4 +1,5 @@
-// Latencies of a run, in constant memory.
+// Durations in constant memory, for percentiles: of waiting and running jobs, and of a benchmark's round trips. Not
+// thread-safe; looks at no clock.
 #pragma once
 
 #include <algorithm>
@@ -7,9 +8,9 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace loadgen {
+namespace iocp {
 
-// Latencies in logarithmic buckets of 32 steps per doubling: within 3 % from 1 ns to hours, constant memory.
+// In logarithmic buckets of 32 steps per doubling: within 3 % from 1 ns to hours, constant memory.
 class Histogram {
  public:
   void record(std::int64_t nanoseconds) {
@@ -22,6 +23,9 @@ class Histogram {
     total_ = 0;
   }
 
+  std::uint64_t total() const { return total_; }
+
+  // The duration that `share` (0 … 1) of all recorded ones stay below, in microseconds; 0 without any.
   double percentile_us(double share) const {
     const auto wanted = static_cast<std::uint64_t>(share * static_cast<double>(total_));
     std::uint64_t seen = 0;
@@ -51,4 +55,4 @@ class Histogram {
   std::uint64_t total_ = 0;
 };
 
-}  // namespace loadgen
+}  // namespace iocp

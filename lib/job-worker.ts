@@ -1,0 +1,148 @@
+// The program of a logical worker: takes jobs from the native queue, one at a time, runs the user's module on them and
+// gives the results back. Runs in a worker_thread of its own; knows nothing of connections.
+
+import { parentPort, workerData } from 'node:worker_threads';
+
+import { addon, type JobForm } from './binding.js';
+import {
+  isThenable,
+  type JobEngine,
+  Moved,
+  type ProcessJob,
+  processJobOf,
+  RunningJob,
+} from './job.js';
+import { Form, NOTHING, pack, type Packed, packThrown, POSTED, unpack } from './job-values.js';
+import type { FromWorker, ToWorker, WorkerStart } from './job-workers.js';
+
+/** After so many jobs that ended at once the thread's event loop gets its turn. */
+const JOBS_PER_TURN = 64;
+
+// Not destructured whole: a `module` of our own would hide CommonJS' one.
+const start = workerData as WorkerStart;
+const port = parentPort!;
+const tell = (message: FromWorker, transfer: readonly object[] = []): void =>
+  port.postMessage(message, transfer as never);
+
+const engine: JobEngine = {
+  move: (result, transfer) => new Moved(result, transfer) as never,
+};
+
+class LogicalWorker {
+  readonly #processJob: ProcessJob;
+  readonly #native = new addon.JobWorker(start.handle, start.number, () => this.#onRing());
+  #busy = false;
+  #running: RunningJob | undefined;
+  /** A job that waits for its posted data. */
+  #awaited: { id: number; priority: number; waitedUs: number } | undefined;
+
+  constructor(processJob: ProcessJob) {
+    this.#processJob = processJob;
+    port.on('message', (message: ToWorker) => this.#onPosted(message));
+    port.unref();
+  }
+
+  start(): void {
+    tell({ kind: 'ready' });
+    this.#work();
+  }
+
+  #onRing(): void {
+    for (const id of this.#native.takeCancelled()) {
+      if (this.#running?.id === id) this.#running.abort();
+    }
+    if (!this.#busy) this.#work();
+  }
+
+  readonly #work = (): void => {
+    this.#busy = true;
+    for (let jobs = 0; jobs < JOBS_PER_TURN; jobs++) {
+      const row = this.#native.take();
+      if (row === undefined) {
+        this.#busy = false;
+        return;
+      }
+      if (row === null) process.exit(); // ends this thread only
+      const [id, priority, waitedUs, form, value] = row;
+      if (form === Form.posted) {
+        this.#awaited = { id, priority, waitedUs };
+        port.ref();
+        tell({ kind: 'need', id });
+        return;
+      }
+      const job = new RunningJob(id, unpack(form, value), priority, waitedUs);
+      if (!this.#run(job)) return;
+    }
+    setImmediate(this.#work);
+  };
+
+  #onPosted({ id, data }: ToWorker): void {
+    const awaited = this.#awaited;
+    if (awaited?.id !== id) return;
+    this.#awaited = undefined;
+    port.unref();
+    const job = new RunningJob(id, data, awaited.priority, awaited.waitedUs);
+    if (this.#run(job)) this.#work();
+  }
+
+  /** False = it goes on by itself and calls #work when it is over. */
+  #run(job: RunningJob): boolean {
+    this.#running = job;
+    let result: unknown;
+    try {
+      result = this.#processJob(job as never, engine);
+    } catch (thrown) {
+      this.#fail(job, thrown);
+      return true;
+    }
+    if (!isThenable(result)) {
+      this.#done(job, result);
+      return true;
+    }
+    void result
+      .then(
+        (value) => this.#done(job, value),
+        (thrown: unknown) => this.#fail(job, thrown),
+      )
+      .then(this.#work);
+    return false;
+  }
+
+  #done(job: RunningJob, result: unknown): void {
+    try {
+      const packed = this.#pack(job, result);
+      this.#finish(job, false, packed);
+    } catch (uncloneable) {
+      this.#fail(job, uncloneable);
+    }
+  }
+
+  #pack(job: RunningJob, result: unknown): Packed {
+    const packed = result instanceof Moved ? undefined : pack(result);
+    if (packed !== undefined) return packed;
+    const { value, transfer } = result instanceof Moved ? result : new Moved(result, []);
+    tell({ kind: 'result', id: job.id, result: value }, transfer);
+    return POSTED;
+  }
+
+  #fail(job: RunningJob, thrown: unknown): void {
+    this.#finish(job, true, packThrown(thrown));
+  }
+
+  #finish(job: RunningJob, failed: boolean, packed: Packed): void {
+    this.#running = undefined;
+    const { form, value } = packed;
+    if (this.#native.finish(job.id, failed, form as JobForm, value)) return;
+    // Out of memory for the result, most likely: its caller must hear of it all the same.
+    const { form: none } = NOTHING;
+    this.#native.finish(job.id, true, none, undefined);
+  }
+}
+
+async function main(): Promise<void> {
+  // A real import() also in CommonJS output, so that modules of either kind load.
+  const loaded: unknown = await import(start.module);
+  new LogicalWorker(processJobOf(loaded, start.module)).start();
+}
+
+void main();

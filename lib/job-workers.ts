@@ -1,0 +1,204 @@
+// The logical workers' threads: as many as are wanted, replaced when they die. Knows threads and their number, not jobs.
+
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+
+/** What a worker's program is started with. */
+export interface WorkerStart {
+  /** The queue's handle. */
+  handle: number;
+  /** The worker's number. */
+  number: number;
+  /** URL of the user's module. */
+  module: string;
+}
+
+/** A worker's messages; everything that needs no message goes through the native queue. */
+export type FromWorker =
+  | { kind: 'ready' }
+  /** The data of this job travels by message. */
+  | { kind: 'need'; id: number }
+  /** The result of this job, which the queue announces apart. */
+  | { kind: 'result'; id: number; result: unknown };
+
+/** The data of a job that was asked for. */
+export interface ToWorker {
+  id: number;
+  data: unknown;
+}
+
+/** What the set tells its owner. */
+export interface WorkerEvents {
+  onNeed(id: number, send: (data: unknown, transfer: readonly object[]) => void): void;
+  onResult(id: number, result: unknown): void;
+  /** A thread that was not asked to end has ended. `ready`: it had loaded its module. */
+  onDeath(number: number, cause: Error, ready: boolean): void;
+}
+
+interface Thread {
+  worker: Worker;
+  ready: boolean;
+  retiring: boolean;
+  bornAt: number;
+  cause: Error | undefined;
+}
+
+interface Waiter {
+  resolve(): void;
+  reject(error: Error): void;
+}
+
+/** A thread that lived shorter than this is replaced after a pause, which doubles. */
+const SHORT_LIFE_MS = 1000;
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5000;
+
+/** Keeps `target` logical workers. */
+export class JobWorkers {
+  readonly #handle: number;
+  readonly #module: string;
+  readonly #events: WorkerEvents;
+  readonly #retire: (number: number) => void;
+  readonly #threads = new Map<number, Thread>();
+  #target = 0;
+  #lastNumber = 0;
+  #pauseMs = 0;
+  #pause: NodeJS.Timeout | undefined;
+  #waiters: Waiter[] = [];
+
+  constructor(
+    handle: number,
+    module: string,
+    events: WorkerEvents,
+    retire: (number: number) => void,
+  ) {
+    this.#handle = handle;
+    this.#module = module;
+    this.#events = events;
+    this.#retire = retire;
+  }
+
+  /** Workers that are wanted. */
+  get target(): number {
+    return this.#target;
+  }
+
+  /** Whether somebody waits for the number to be reached. */
+  get awaited(): boolean {
+    return this.#waiters.length > 0;
+  }
+
+  /** Whether any worker takes jobs. */
+  get anyReady(): boolean {
+    return [...this.#threads.values()].some((thread) => thread.ready && !thread.retiring);
+  }
+
+  /** Resolves when exactly so many workers run; those that are too many finish their jobs first. */
+  resize(target: number): Promise<void> {
+    this.#target = target;
+    this.#pauseMs = 0;
+    this.#adjust();
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ resolve, reject });
+      this.#tellWaiters();
+    });
+  }
+
+  /** Ends the threads, whatever they are doing. */
+  async terminate(): Promise<void> {
+    this.#target = 0;
+    clearTimeout(this.#pause);
+    for (const thread of this.#threads.values()) thread.retiring = true;
+    await Promise.all([...this.#threads.values()].map(({ worker }) => worker.terminate()));
+  }
+
+  #adjust(): void {
+    const staying = [...this.#threads].filter(([, thread]) => !thread.retiring);
+    for (const [number, thread] of staying.slice(this.#target)) {
+      thread.retiring = true;
+      // One that has not attached to the queue yet cannot be told through it.
+      if (thread.ready) this.#retire(number);
+      else void thread.worker.terminate();
+    }
+    if (this.#pause !== undefined) return;
+    for (let missing = this.#target - staying.length; missing > 0; missing--) this.#spawn();
+  }
+
+  #spawn(): void {
+    const number = ++this.#lastNumber;
+    const start: WorkerStart = { handle: this.#handle, number, module: this.#module };
+    const worker = new Worker(join(__dirname, 'job-worker.js'), {
+      workerData: start,
+      name: `iocp job worker ${number}`,
+    });
+    const thread: Thread = {
+      worker,
+      ready: false,
+      retiring: false,
+      bornAt: performance.now(),
+      cause: undefined,
+    };
+    this.#threads.set(number, thread);
+    worker.on('message', (message: FromWorker) => this.#onMessage(number, thread, message));
+    worker.on('error', (error: Error) => (thread.cause = error));
+    worker.on('exit', (code) => this.#onExit(number, thread, code));
+    // Jobs keep the process alive, idle workers do not. After the listeners: each would make it count again.
+    worker.unref();
+  }
+
+  #onMessage(number: number, thread: Thread, message: FromWorker): void {
+    switch (message.kind) {
+      case 'ready':
+        thread.ready = true;
+        if (thread.retiring) this.#retire(number);
+        this.#tellWaiters();
+        break;
+      case 'need': {
+        const { id } = message;
+        this.#events.onNeed(id, (data, transfer) =>
+          thread.worker.postMessage({ id, data } satisfies ToWorker, transfer as never),
+        );
+        break;
+      }
+      case 'result':
+        this.#events.onResult(message.id, message.result);
+        break;
+    }
+  }
+
+  #onExit(number: number, thread: Thread, code: number): void {
+    this.#threads.delete(number);
+    if (!thread.retiring) {
+      const cause = thread.cause ?? new Error(`the worker thread ended with exit code ${code}`);
+      this.#events.onDeath(number, cause, thread.ready);
+      if (!thread.ready) this.#failWaiters(cause);
+      this.#replace(performance.now() - thread.bornAt < SHORT_LIFE_MS);
+    }
+    this.#tellWaiters();
+  }
+
+  #replace(shortLived: boolean): void {
+    if (!shortLived) this.#pauseMs = 0;
+    if (this.#pauseMs > 0 && this.#pause === undefined) {
+      this.#pause = setTimeout(() => {
+        this.#pause = undefined;
+        this.#adjust();
+      }, this.#pauseMs).unref();
+    }
+    if (shortLived) {
+      this.#pauseMs = Math.min(Math.max(FIRST_PAUSE_MS, this.#pauseMs * 2), LONGEST_PAUSE_MS);
+    }
+    this.#adjust();
+  }
+
+  #tellWaiters(): void {
+    const threads = [...this.#threads.values()];
+    const reached = threads.length === this.#target && threads.every((thread) => thread.ready);
+    if (!reached) return;
+    for (const { resolve } of this.#waiters.splice(0)) resolve();
+  }
+
+  #failWaiters(cause: Error): void {
+    for (const { reject } of this.#waiters.splice(0)) reject(cause);
+  }
+}

@@ -1,0 +1,81 @@
+// What a job is to the function that runs it, in whichever thread. Knows no queue.
+
+/** One job, as `processJob` gets it. */
+export interface Job<Data = unknown> {
+  /** Names the job while it exists; a safe integer. */
+  readonly id: number;
+  /** What was given to `addJob`: a copy in a logical worker, the very value on the main thread. */
+  readonly data: Data;
+  /** Higher ones run first. */
+  readonly priority: number;
+  /** Fires when the caller's signal was aborted or the job's time is over: nobody waits for the result any more. */
+  readonly signal: AbortSignal;
+  /** When it was added, in milliseconds since 1970-01-01 UTC. */
+  readonly enqueuedAt: number;
+}
+
+/** What a job can ask of the engine it belongs to. */
+export interface JobEngine {
+  /**
+   * Wraps a result whose listed objects (`ArrayBuffer`s, `MessagePort`s) are moved to the caller rather than copied,
+   * as in `return engine.move(bytes, [bytes.buffer])`.
+   */
+  move<Result>(result: Result, transfer: readonly TransferableObject[]): Result;
+}
+
+/** What structured clone can move. */
+export type TransferableObject = ArrayBuffer | import('node:worker_threads').MessagePort;
+
+/** The function that runs jobs: the default export of the module that `jobs` names. */
+export type ProcessJob = (job: Job<never>, engine: JobEngine) => unknown;
+
+/** A job while it runs. Its signal is made when it is first asked for: few jobs do. */
+export class RunningJob<Data = unknown> implements Job<Data> {
+  readonly id: number;
+  readonly data: Data;
+  readonly priority: number;
+  readonly enqueuedAt: number;
+  #controller: AbortController | undefined;
+  #aborted = false;
+
+  constructor(id: number, data: Data, priority: number, waitedUs: number) {
+    this.id = id;
+    this.data = data;
+    this.priority = priority;
+    this.enqueuedAt = Date.now() - waitedUs / 1000;
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#aborted) this.#controller.abort();
+    return this.#controller.signal;
+  }
+
+  /** @internal Fires the signal. */
+  abort(): void {
+    this.#aborted = true;
+    this.#controller?.abort();
+  }
+}
+
+/** A result to be moved. Made by `JobEngine.move` in a logical worker. */
+export class Moved {
+  constructor(
+    readonly value: unknown,
+    readonly transfer: readonly TransferableObject[],
+  ) {}
+}
+
+/** Whether a job's function has only begun. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | undefined)?.then === 'function';
+}
+
+/** The default export of a module of either kind. */
+export function processJobOf(loaded: unknown, module: string): ProcessJob {
+  // A CommonJS module that was compiled from `export default` has one more `default` inside.
+  const outer = (loaded as { default?: unknown }).default;
+  const inner = typeof outer === 'function' ? outer : (outer as { default?: unknown })?.default;
+  if (typeof inner === 'function') return inner as ProcessJob;
+  throw new TypeError(`jobs: ${module} must have a function as its default export`);
+}

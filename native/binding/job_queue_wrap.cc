@@ -1,0 +1,143 @@
+// The owner's end, and the numbers by which other environments find a queue.
+#include "binding/job_queue_wrap.h"
+
+#include <map>
+#include <utility>
+
+#include "binding/job_directory.h"
+#include "binding/job_values.h"
+#include "port/check.h"
+
+namespace iocp {
+namespace {
+
+struct Directory {
+  Mutex mutex;
+  std::map<std::uint32_t, std::weak_ptr<JobQueue>> queues IOCP_GUARDED_BY(mutex);
+  std::uint32_t last IOCP_GUARDED_BY(mutex) = 0;
+};
+
+Directory& directory() {
+  static Directory* const all = new Directory;  // never destroyed: environments may end after the process' statics
+  return *all;
+}
+
+std::uint32_t enlist(const std::shared_ptr<JobQueue>& queue) {
+  ScopedLock guard(directory().mutex);
+  directory().queues[++directory().last] = queue;
+  return directory().last;
+}
+
+void strike(std::uint32_t handle) {
+  ScopedLock guard(directory().mutex);
+  directory().queues.erase(handle);
+}
+
+}  // namespace
+
+std::shared_ptr<JobQueue> find_job_queue(std::uint32_t handle) {
+  ScopedLock guard(directory().mutex);
+  const auto found = directory().queues.find(handle);
+  return found == directory().queues.end() ? nullptr : found->second.lock();
+}
+
+Napi::Function JobQueueWrap::define(Napi::Env env) {
+  return DefineClass(env, "JobQueue",
+                     {
+                         InstanceAccessor<&JobQueueWrap::handle>("handle"),
+                         InstanceMethod<&JobQueueWrap::add>("add"),
+                         InstanceMethod<&JobQueueWrap::cancel>("cancel"),
+                         InstanceMethod<&JobQueueWrap::clear>("clear"),
+                         InstanceMethod<&JobQueueWrap::take_results>("takeResults"),
+                         InstanceMethod<&JobQueueWrap::retire>("retire"),
+                         InstanceMethod<&JobQueueWrap::stats>("stats"),
+                         InstanceMethod<&JobQueueWrap::ref>("ref"),
+                         InstanceMethod<&JobQueueWrap::unref>("unref"),
+                         InstanceMethod<&JobQueueWrap::destroy>("destroy"),
+                     });
+}
+
+JobQueueWrap::JobQueueWrap(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<JobQueueWrap>(info),
+      queue_(std::make_shared<JobQueue>(static_cast<std::size_t>(info[0].As<Napi::Number>().DoubleValue()))),
+      bell_(std::make_shared<ThreadBell>()) {
+  if (!bell_->open(info[1].As<Napi::Function>())) return;  // the environment is ending
+  bell_->unref(info.Env());
+  queue_->set_owner_bell(bell_);
+  handle_ = enlist(queue_);
+  IOCP_CHECK(napi_add_env_cleanup_hook(info.Env(), &JobQueueWrap::on_environment_exit, this) == napi_ok);
+}
+
+JobQueueWrap::~JobQueueWrap() { close(); }
+
+void JobQueueWrap::close() {
+  if (handle_ == 0) return;
+  strike(std::exchange(handle_, 0));
+  queue_->set_owner_bell(nullptr);
+  bell_->close();
+  static_cast<void>(napi_remove_env_cleanup_hook(Env(), &JobQueueWrap::on_environment_exit, this));
+}
+
+void JobQueueWrap::on_environment_exit(void* self) { static_cast<JobQueueWrap*>(self)->close(); }
+
+Napi::Value JobQueueWrap::handle(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), handle_); }
+
+Napi::Value JobQueueWrap::add(const Napi::CallbackInfo& info) {
+  JobPayload payload;
+  if (!read_payload(info[0].As<Napi::Number>().Uint32Value(), info[1], &payload)) {
+    return Napi::Number::New(info.Env(), -1);
+  }
+  const JobId id = queue_->add(std::move(payload), info[2].As<Napi::Number>().Int32Value(), job_clock_us());
+  return Napi::Number::New(info.Env(), static_cast<double>(id));
+}
+
+Napi::Value JobQueueWrap::cancel(const Napi::CallbackInfo& info) {
+  const auto id = static_cast<JobId>(info[0].As<Napi::Number>().DoubleValue());
+  return Napi::Number::New(info.Env(), static_cast<double>(queue_->cancel(id)));
+}
+
+Napi::Value JobQueueWrap::clear(const Napi::CallbackInfo& info) { return id_array(info.Env(), queue_->clear()); }
+
+Napi::Value JobQueueWrap::take_results(const Napi::CallbackInfo& info) {
+  results_.clear();
+  queue_->take_results(&results_);
+  constexpr std::size_t kWords = 5;
+  Napi::Array row = Napi::Array::New(info.Env(), results_.size() * kWords);
+  std::uint32_t at = 0;
+  for (const JobResult& result : results_) {
+    row.Set(at++, static_cast<double>(result.id));
+    row.Set(at++, static_cast<double>(result.outcome));
+    row.Set(at++, result.worker);
+    row.Set(at++, static_cast<double>(result.payload.form));
+    row.Set(at++, payload_value(info.Env(), result.payload));
+  }
+  return row;
+}
+
+void JobQueueWrap::retire(const Napi::CallbackInfo& info) { queue_->retire(info[0].As<Napi::Number>().Uint32Value()); }
+
+void JobQueueWrap::stats(const Napi::CallbackInfo& info) {
+  const JobFigures figures = queue_->figures();
+  auto out = info[0].As<Napi::Float64Array>();
+  const double values[] = {
+      static_cast<double>(figures.waiting),
+      static_cast<double>(figures.running),
+      static_cast<double>(figures.done),
+      static_cast<double>(figures.failed),
+      static_cast<double>(figures.cancelled),
+      figures.wait_us_p50,
+      figures.wait_us_p99,
+      figures.run_us_p50,
+      figures.run_us_p99,
+  };
+  IOCP_CHECK(out.ElementLength() >= std::size(values));
+  for (std::size_t i = 0; i < std::size(values); ++i) out.Data()[i] = values[i];
+}
+
+void JobQueueWrap::ref(const Napi::CallbackInfo& info) { bell_->ref(info.Env()); }
+
+void JobQueueWrap::unref(const Napi::CallbackInfo& info) { bell_->unref(info.Env()); }
+
+void JobQueueWrap::destroy(const Napi::CallbackInfo&) { close(); }
+
+}  // namespace iocp
