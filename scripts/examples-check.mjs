@@ -1,6 +1,7 @@
 // Runs the examples against each other and against programs nobody here wrote: nc and socat.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -80,7 +81,27 @@ async function chat() {
   await stopExample(server);
 }
 
-for (const check of [echoPair, chat]) {
+/** Hashes that logical workers computed, checked by themselves and by this process. */
+async function passwords() {
+  const { server, port } = await startExample('jobs.mjs');
+  const nc = start('nc', ['127.0.0.1', port]);
+  const ask = async (question) => {
+    nc.say(`${question}\n`);
+    return nc.line();
+  };
+  const hash = await ask('hash secret');
+  assert.equal(await ask(`verify secret ${hash}`), 'yes');
+  assert.equal(await ask(`verify guess ${hash}`), 'no');
+  assert.equal(await ask('workers 3'), '3 workers');
+  const once = createHash('sha256').update('text').digest();
+  assert.equal(await ask('chain 2 text'), createHash('sha256').update(once).digest('hex'));
+  assert.match(await ask('dance'), /^error: unknown command "dance"/);
+  nc.stop();
+  await nc.exit();
+  await stopExample(server);
+}
+
+for (const check of [echoPair, chat, passwords]) {
   await check();
   console.log(`ok ${check.name}`);
 }

@@ -70,8 +70,6 @@ const BAD: Row[] = [
 
 /** Names that other versions may know: they must never be ignored in silence. */
 const UNKNOWN = [
-  'workers',
-  'jobs',
   'deliver',
   'idleTimeoutMs',
   'packageTimeoutMs',

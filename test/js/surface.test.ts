@@ -30,14 +30,14 @@ function declaredValues(): string[] {
   });
 }
 
-function engineMembers(): ts.NodeArray<ts.ClassElement> {
-  const engine = source.statements.find(ts.isClassDeclaration);
-  return engine!.members;
-}
+const classes = source.statements.filter(ts.isClassDeclaration);
 
-function names(test: (member: ts.ClassElement) => boolean): string[] {
-  const chosen = engineMembers().filter(test);
-  return chosen.map((member) => member.name!.getText()).sort();
+function names(of: string, test: (member: ts.ClassElement) => boolean): string[] {
+  const { members } = classes.find((one) => one.name!.text === of)!;
+  return members
+    .filter(test)
+    .map((member) => member.name!.getText())
+    .sort();
 }
 
 describe('the addon', () => {
@@ -45,14 +45,18 @@ describe('the addon', () => {
     expect(Object.keys(addon).sort()).toEqual(declaredValues().sort());
   });
 
-  it('gives Engine the declared methods and properties, and no others', () => {
-    const descriptors = Object.entries(Object.getOwnPropertyDescriptors(addon.Engine.prototype));
-    const own = descriptors.filter(([name]) => name !== 'constructor');
-    const methods = own.filter(([, it]) => typeof it.value === 'function').map(([name]) => name);
-    expect(methods.sort()).toEqual(names(ts.isMethodDeclaration));
-    const getters = own.filter(([, it]) => it.get !== undefined).map(([name]) => name);
-    expect(getters.sort()).toEqual(names(ts.isPropertyDeclaration));
-  });
+  it.each(classes.map((one) => one.name!.text))(
+    'gives %s what is declared, and no more',
+    (name) => {
+      const { prototype } = addon[name as 'Engine' | 'JobQueue' | 'JobWorker'];
+      const descriptors = Object.entries(Object.getOwnPropertyDescriptors(prototype));
+      const own = descriptors.filter(([member]) => member !== 'constructor');
+      const methods = own.filter(([, it]) => typeof it.value === 'function').map(([one]) => one);
+      expect(methods.sort()).toEqual(names(name, ts.isMethodDeclaration));
+      const getters = own.filter(([, it]) => it.get !== undefined).map(([one]) => one);
+      expect(getters.sort()).toEqual(names(name, ts.isPropertyDeclaration));
+    },
+  );
 
   it('agrees with the constants of the TypeScript layer', () => {
     const { layout } = addon;
@@ -107,7 +111,7 @@ describe('the published types', () => {
       .filter(ts.isInterfaceDeclaration)
       .find((one) => one.name.text === 'IocpStats')!;
     const native = declaredFigures(file, stats.members).filter((name) => {
-      return !name.startsWith('javascript.');
+      return !/^(javascript|jobs)\./.test(name);
     });
     expect(native.sort()).toEqual([...addon.statNames].sort());
   });
