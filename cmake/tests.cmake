@@ -81,6 +81,15 @@ endif()
 iocp_sources(_stress "${_tests}/stress/*.cc")
 iocp_native_test(stress SECONDS 120 LIBRARIES iocp_core iocp_port_${IOCP_BACKEND} SOURCES ${_stress})
 
+# What only Windows has: its error numbers, its handles, and Winsock short of buffers to order.
+if(IOCP_BACKEND STREQUAL "iocp")
+  iocp_sources(_windows "${_tests}/windows/*.cc")
+  iocp_native_test(windows SECONDS 120 LIBRARIES iocp_core iocp_port_iocp SOURCES ${_windows}
+    "${_tests}/stress/engines.cc" "${_tests}/stress/owner.cc" "${_tests}/stress/traffic.cc")
+else()
+  message(STATUS "windows: left out, for it tests what only Windows has")
+endif()
+
 # The harness itself: a program with cases that break on purpose, started by itself, to prove that breakage is seen.
 if(EXISTS "${_tests}/support/canary.cc")
   add_executable(test_canary "${_tests}/support/canary.cc" "${_tests}/support/test.cc")
@@ -94,7 +103,7 @@ endif()
 
 # A folder that no program above is built from would be a test that nobody runs.
 file(GLOB _folders LIST_DIRECTORIES true RELATIVE "${_tests}" "${_tests}/*")
-list(REMOVE_ITEM _folders support conformance posix sim_port unit simulation stress)
+list(REMOVE_ITEM _folders support conformance posix sim_port unit simulation stress windows)
 if(_folders)
   message(FATAL_ERROR "test/native holds what no test program is built from: ${_folders}")
 endif()
