@@ -91,15 +91,15 @@ void flood_a_blocked_owner(const EngineOptions& options, const Flood& flood) {
 
 }  // namespace
 
-TEST_WITHIN("stress: echoes on 1 lane, with every way to read, come back once and in order", 40) {
+TEST_WITHIN("stress: echoes on 1 lane, with every way to read, come back once and in order", 60) {
   echo_with_every_way_to_read(1);
 }
 
-TEST_WITHIN("stress: echoes on 2 lanes, with every way to read, come back once and in order", 40) {
+TEST_WITHIN("stress: echoes on 2 lanes, with every way to read, come back once and in order", 60) {
   echo_with_every_way_to_read(2);
 }
 
-TEST_WITHIN("stress: echoes on 4 lanes, with every way to read, come back once and in order", 40) {
+TEST_WITHIN("stress: echoes on 4 lanes, with every way to read, come back once and in order", 60) {
   echo_with_every_way_to_read(4);
 }
 
