@@ -14,7 +14,7 @@ add_library(iocp_settings INTERFACE)
 target_link_libraries(iocp_settings INTERFACE Threads::Threads)
 
 if(MSVC)
-  target_compile_options(iocp_settings INTERFACE /W4 /EHsc- $<$<BOOL:${IOCP_WERROR}>:/WX>)
+  target_compile_options(iocp_settings INTERFACE /W4 /EHsc- /permissive- /Zc:__cplusplus /utf-8 $<$<BOOL:${IOCP_WERROR}>:/WX>)
 else()
   target_compile_options(iocp_settings INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion $<$<BOOL:${IOCP_WERROR}>:-Werror>)

@@ -123,6 +123,15 @@ if(TARGET iocp_port_kqueue_darwin)
   iocp_native_test(stress_kqueue SECONDS 120 LIBRARIES iocp_core iocp_port_kqueue_darwin SOURCES ${stress_cases})
 endif()
 
+# What only Windows has: its error numbers, its handles, and Winsock short of buffers to order.
+if(IOCP_BACKEND STREQUAL "iocp")
+  iocp_sources(_windows "${_tests}/windows/*.cc")
+  iocp_native_test(windows SECONDS 120 LIBRARIES iocp_core iocp_port_iocp SOURCES ${_windows}
+    "${_tests}/stress/engines.cc" "${_tests}/stress/owner.cc" "${_tests}/stress/traffic.cc")
+else()
+  message(STATUS "windows: left out, for it tests what only Windows has")
+endif()
+
 # The harness itself: a program with cases that break on purpose, started by itself, to prove that breakage is seen.
 if(EXISTS "${_tests}/support/canary.cc")
   add_executable(test_canary "${_tests}/support/canary.cc" "${_tests}/support/test.cc")
@@ -136,7 +145,7 @@ endif()
 
 # A folder that no program above is built from would be a test that nobody runs.
 file(GLOB _folders LIST_DIRECTORIES true RELATIVE "${_tests}" "${_tests}/*")
-list(REMOVE_ITEM _folders support conformance kevent_shim posix sim_port unit simulation stress)
+list(REMOVE_ITEM _folders support conformance kevent_shim posix sim_port unit simulation stress windows)
 if(_folders)
   message(FATAL_ERROR "test/native holds what no test program is built from: ${_folders}")
 endif()

@@ -110,6 +110,7 @@ function nativeTests() {
     'sim_port',
     'unit',
     'stress',
+    'windows',
   ]) {
     const args = name === 'conformance_iocp' ? without : [];
     const program = path.join(folder, `test_${name}.exe`);

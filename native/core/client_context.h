@@ -15,6 +15,7 @@
 
 #include "core/framer.h"
 #include "core/limits.h"
+#include "core/read_allowance.h"
 #include "core/records.h"
 #include "core/send_queue.h"
 #include "core/sequencer.h"
@@ -47,6 +48,7 @@ enum class ContextState : std::uint8_t {
 };
 
 struct WriteOperation : Operation {
+  std::size_t bytes = 0;  // in all slices
   std::array<ConstBytes, Port::kMaxSlices> slices;
 };
 
@@ -61,10 +63,10 @@ struct ReadOperation : Operation {
 
 // The several pending reads of one context and the order of their bytes.
 struct PendingReads {
-  explicit PendingReads(std::uint32_t capacity) : sequencer(capacity), limit(capacity), live(capacity) {}
+  explicit PendingReads(std::uint32_t capacity) : sequencer(capacity), allowance(capacity), live(capacity) {}
   Sequencer<ReadOperation> sequencer;
+  ReadAllowance allowance;
   std::uint32_t in_flight = 0;
-  std::uint32_t limit;               // lowered when the system ran out of buffers
   bool giving_back = false;          // idle: cancelled, to wait with a zero-byte read again
   std::vector<ReadOperation*> live;  // in flight, by number % capacity, for cancelling
 };
@@ -149,6 +151,7 @@ class ClientContext {
   bool zero_byte_pending IOCP_GUARDED_BY(lock) = false;
   bool hang_up_pending IOCP_GUARDED_BY(lock) = false;
   bool retry_queued IOCP_GUARDED_BY(lock) = false;
+  bool busy IOCP_GUARDED_BY(lock) = false;               // bytes come often enough to wait for them with buffers
   bool absolute_deadline IOCP_GUARDED_BY(lock) = false;  // progress does not extend the grace period
   bool counted_as_drained IOCP_GUARDED_BY(lock) = false;
   std::uint32_t grace_ms IOCP_GUARDED_BY(lock) = 0;
@@ -162,11 +165,13 @@ class ClientContext {
   Framer framer IOCP_GUARDED_BY(lock);
   std::unique_ptr<Operation> hang_up IOCP_GUARDED_BY(lock);
   std::unique_ptr<PendingReads> reads IOCP_GUARDED_BY(lock);
+  std::uint64_t last_turn_ms IOCP_GUARDED_BY(lock) = 0;  // when a zero-byte read last completed
   std::unique_ptr<Backlog> backlog IOCP_GUARDED_BY(lock);
 
   // --- the way out -------------------------------------------------------------------------------------------
   SendQueue queue IOCP_GUARDED_BY(lock);
-  WriteOperation* write IOCP_GUARDED_BY(lock) = nullptr;  // in flight
+  WriteOperation* write IOCP_GUARDED_BY(lock) = nullptr;          // in flight
+  std::size_t most_write_bytes IOCP_GUARDED_BY(lock) = SIZE_MAX;  // lowered when the system ran out of buffers
   std::unique_ptr<std::deque<SendMark>> marks IOCP_GUARDED_BY(lock);
 
   // --- figures and last words ----------------------------------------------------------------------------------

@@ -10,12 +10,19 @@
 #include "port/check.h"
 
 namespace iocp {
+namespace {
+
+std::size_t read_buffer_bytes(const EngineOptions& options) {
+  return options.pending_reads == 1 && options.zero_byte_reads ? kBusyBufferBytes : kReadBufferBytes;
+}
+
+}  // namespace
 
 Engine::Engine(const EngineOptions& options, Doorbell doorbell)
     : options_(options),
       doorbell_(doorbell),
       send_buffers_(kSendBufferBytes, options.max_free_buffers),
-      read_buffers_(kReadBufferBytes, options.max_free_buffers),
+      read_buffers_(read_buffer_bytes(options), options.max_free_buffers),
       table_(options.lanes, options.max_free_contexts),
       flushes_(options.lanes) {
   IOCP_CHECK(options.lanes >= 1 && options.lanes <= kIoThreadsMax);

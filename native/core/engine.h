@@ -32,8 +32,10 @@ struct EngineOptions {
   std::uint32_t max_connections = 10'000;
   std::int64_t max_free_buffers = 1024;   // 0 = no limit, -1 = never reuse
   std::int64_t max_free_contexts = 1024;  // same rule
-  std::uint32_t pending_reads = 1;  // overlapped reads kept pending per busy context; 1 = non-blocking reads instead
-  bool zero_byte_reads = true;      // idle contexts wait with a zero-byte read
+  std::uint32_t pending_reads = 1;        // overlapped reads kept pending per busy context
+  bool zero_byte_reads = true;            // idle contexts wait with a zero-byte read
+  // Whether a busy context with one pending read waits with that read (true) or with a zero-byte read as well.
+  bool buffer_when_busy = Port::kPendingReadsSaveCalls;
   Framing framing;
   SocketOptions socket;
   std::uint64_t high_water_mark = 64 * 1024;

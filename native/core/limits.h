@@ -19,6 +19,8 @@ constexpr std::size_t kScratchBytes = 64 * 1024;
 constexpr std::size_t kReadBudgetBytes = 256 * 1024;
 // A pooled buffer that a pending (overlapped) read fills.
 constexpr std::size_t kReadBufferBytes = 16 * 1024;
+// … when one is all that waits for a busy context, and what it does not hold is read without waiting.
+constexpr std::size_t kBusyBufferBytes = 4 * 1024;
 // A pooled buffer that collects small outgoing packages of one context.
 constexpr std::size_t kSendBufferBytes = 4 * 1024;
 // An outgoing payload above this gets memory of its own exact size instead of several pooled buffers.
@@ -42,6 +44,13 @@ constexpr std::size_t kReactionsPerStep = 1024;
 
 // A context that received nothing for this long gives its pending reads back and waits with a zero-byte read.
 constexpr std::uint32_t kActiveReadIdleMs = 1'000;
+// A context whose zero-byte reads complete within this of each other is busy, and waits with buffers. An overlapped
+// read saves a call a turn, and giving it back costs three: busy must mean more than three turns an idle period.
+constexpr std::uint32_t kBusyGapMs = 200;
+// Turns of reading without a shortage after which a context may keep one more read pending.
+constexpr std::uint32_t kTurnsToGrow = 64;
+// After a shortage a write takes half as much as the one that failed, but always this much.
+constexpr std::size_t kLeastWriteBytes = 4 * 1024;
 // How long an operation that met ENOBUFS, or a listener out of descriptors, rests before it tries again.
 constexpr std::uint32_t kRetryDelayMs = 20;
 

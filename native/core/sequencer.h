@@ -21,6 +21,9 @@ class Sequencer {
   // Numbers issued and not yet taken: pending in the kernel, or parked here.
   std::uint32_t outstanding() const noexcept { return static_cast<std::uint32_t>(next_issue_ - next_take_); }
 
+  // The number that issue() will give next.
+  std::uint64_t next() const noexcept { return next_issue_; }
+
   // The number of the operation about to be submitted. Issue and submit under one lock.
   std::uint64_t issue() noexcept {
     IOCP_CHECK(outstanding() < capacity_);

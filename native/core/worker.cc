@@ -51,7 +51,10 @@ void Worker::fire_timers() {
         {
           ScopedLock guard(context.lock);
           // Between the wheel and the lock another worker may have moved or cancelled it: then it is not due.
-          if (now_ms_ >= context.timer_due_ms) on_context_timer(context);
+          if (now_ms_ >= context.timer_due_ms) {
+            context.timer_due_ms = UINT64_MAX;
+            on_context_timer(context);
+          }
         }
         release(context, Reference::timer);
         break;
@@ -267,7 +270,12 @@ void Worker::retry() {
       ScopedLock guard(context->lock);
       context->retry_queued = false;
       write_queued(*context);
-      continue_reading(*context);
+      // Whichever it was that could not be waited for.
+      if (context->paused) {
+        watch_paused(*context);
+      } else {
+        continue_reading(*context);
+      }
     }
     release(*context, Reference::retry);
   }

@@ -79,19 +79,24 @@ class Worker {
   void connect_failed(std::uint32_t token, Status status, Syscall syscall);
 
   // --- reading (worker_reads.cc) -------------------------------------------------------------------------------------
-  void start_reading(ClientContext& context) IOCP_REQUIRES(context.lock);
   void continue_reading(ClientContext& context) IOCP_REQUIRES(context.lock);
   bool may_read(const ClientContext& context) const IOCP_REQUIRES(context.lock);
+  // Sees to it that something is pending that brings the context's next turn.
+  void wait_for_bytes(ClientContext& context) IOCP_REQUIRES(context.lock);
+  bool waits_with_buffers(ClientContext& context) IOCP_REQUIRES(context.lock);
   void arm_zero_byte_read(ClientContext& context) IOCP_REQUIRES(context.lock);
   void on_zero_byte_read(ClientContext& context, Status status) IOCP_REQUIRES(context.lock);
   void read_until_empty(ClientContext& context) IOCP_REQUIRES(context.lock);
-  bool overlapped() const noexcept { return engine_.options().pending_reads > 1 || !engine_.options().zero_byte_reads; }
   void top_up_reads(ClientContext& context) IOCP_REQUIRES(context.lock);
+  bool submit_read(ClientContext& context) IOCP_REQUIRES(context.lock);
   void on_read(ClientContext& context, ReadOperation* operation, Status status, std::uint32_t bytes)
       IOCP_REQUIRES(context.lock);
-  void take_parked_reads(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void on_read_while_paused(ClientContext& context) IOCP_REQUIRES(context.lock);
+  bool take_parked_reads(ClientContext& context) IOCP_REQUIRES(context.lock);
+  bool feed_parked(ClientContext& context, ReadOperation& operation) IOCP_REQUIRES(context.lock);
   void free_read(ReadOperation* operation);
   void give_reads_back(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void finish_giving_back(ClientContext& context) IOCP_REQUIRES(context.lock);
   // Frames bytes; returns how many were used. Fewer than all: the context stalled or was closed.
   std::size_t feed(ClientContext& context, ConstBytes bytes) IOCP_REQUIRES(context.lock);
   bool feed_backlog(ClientContext& context) IOCP_REQUIRES(context.lock);
@@ -100,6 +105,8 @@ class Worker {
   void on_end_of_stream(ClientContext& context) IOCP_REQUIRES(context.lock);
   void watch_hang_up(ClientContext& context) IOCP_REQUIRES(context.lock);
   void on_hang_up(ClientContext& context, Status status) IOCP_REQUIRES(context.lock);
+  void watch_paused(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void look_for_end_while_paused(ClientContext& context) IOCP_REQUIRES(context.lock);
   void pause(ClientContext& context) IOCP_REQUIRES(context.lock);
   void resume(ClientContext& context) IOCP_REQUIRES(context.lock);
 
@@ -109,6 +116,10 @@ class Worker {
   void on_written(ClientContext& context, Status status, std::uint32_t bytes) IOCP_REQUIRES(context.lock);
   void note_progress(ClientContext& context, std::uint64_t bytes) IOCP_REQUIRES(context.lock);
   void queue_retry(ClientContext& context) IOCP_REQUIRES(context.lock);
+  // The system had no buffers, or no memory for the request, which therefore moved nothing.
+  static bool is_shortage(Status status) noexcept {
+    return status == Status::no_buffer_space || status == Status::out_of_memory;
+  }
 
   // --- endings (worker_endings.cc)
   // ---------------------------------------------------------------------------------------

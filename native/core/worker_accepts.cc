@@ -77,7 +77,7 @@ void Worker::on_accept(AcceptOperation* operation, Status status) {
   } else if (status == Status::too_many_open_files || status == Status::file_table_full) {
     refuse(status, peer);
     rest = peer.family == Family::none;  // nobody could be turned away: trying at once would spin
-  } else if (status == Status::no_buffer_space || status == Status::out_of_memory) {
+  } else if (is_shortage(status)) {
     add(lane_.counters.buffer_shortages, 1);
     rest = true;
   } else if (status != Status::cancelled) {
@@ -95,6 +95,7 @@ void Worker::on_accept(AcceptOperation* operation, Status status) {
     listener.resting.push_back(operation);
     if (failed && !listener.closing) {
       listener.closing = told_to_close = true;
+      lane_.cancel(&listener.timer);
       lane_.port.close_socket(listener.socket, CloseMode::normal);
     }
     if (listener.closing) {
@@ -235,7 +236,7 @@ ClientContext* Worker::welcome(Socket* socket, std::uint32_t token, std::uint32_
       begin_ending(*context, {DisconnectedBy::local, Status::closed, Syscall::none, {}},
                    {true, true, engine_.close_grace_ms()});
     } else {
-      start_reading(*context);
+      wait_for_bytes(*context);
     }
     last = context->leave(Reference::command);
   }

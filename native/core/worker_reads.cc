@@ -35,29 +35,40 @@ bool Worker::may_read(const ClientContext& context) const {
   return context.state != ContextState::closed && !context.paused && !context.stalled && !context.peer_ended;
 }
 
-void Worker::start_reading(ClientContext& context) {
-  if (engine_.options().zero_byte_reads) {
-    arm_zero_byte_read(context);
+void Worker::continue_reading(ClientContext& context) {
+  if (!may_read(context) || !feed_backlog(context) || !may_read(context)) return;
+  bool drained = false;
+  if (context.reads != nullptr) {
+    drained = !take_parked_reads(context);
+    if (!may_read(context)) return;
+    // What is pending brings its own turn, and comes before what a read without it would find.
+    if (context.reads->sequencer.outstanding() > 0) {
+      top_up_reads(context);
+      return;
+    }
+  }
+  if (context.zero_byte_pending) return;
+  if (drained) {
+    wait_for_bytes(context);
   } else {
-    top_up_reads(context);
+    read_until_empty(context);
   }
 }
 
-void Worker::continue_reading(ClientContext& context) {
-  if (!may_read(context) || !feed_backlog(context) || !may_read(context)) return;
-  if (context.reads != nullptr) take_parked_reads(context);
-  if (!may_read(context)) return;
-  if (!overlapped()) {
-    // A pending zero-byte read brings its own turn; reading now as well would only race with it.
-    if (!context.zero_byte_pending) read_until_empty(context);
-    return;
-  }
-  const bool active = context.reads != nullptr && context.reads->sequencer.outstanding() > 0;
-  if (active && !context.reads->giving_back) {
+void Worker::wait_for_bytes(ClientContext& context) {
+  if (waits_with_buffers(context)) {
     top_up_reads(context);
-  } else if (!active) {
-    start_reading(context);
+  } else {
+    arm_zero_byte_read(context);
   }
+}
+
+bool Worker::waits_with_buffers(ClientContext& context) {
+  if (context.reads != nullptr && context.reads->allowance.now() == 0) return false;
+  if (!engine_.options().zero_byte_reads) return true;
+  if (!context.busy) return false;
+  // The rest of a large package is better received in its place than through one pooled buffer.
+  return engine_.options().pending_reads > 1 || context.framer.direct_target().empty();
 }
 
 // --- zero-byte reads -----------------------------------------------------------------------------------------
@@ -73,7 +84,8 @@ void Worker::arm_zero_byte_read(ClientContext& context) {
 void Worker::on_zero_byte_read(ClientContext& context, Status status) {
   context.zero_byte_pending = false;
   if (context.state == ContextState::closed) return;
-  if (status == Status::no_buffer_space || status == Status::out_of_memory) {
+  if (is_shortage(status)) {
+    add(lane_.counters.buffer_shortages, 1);
     queue_retry(context);
     return;
   }
@@ -86,11 +98,10 @@ void Worker::on_zero_byte_read(ClientContext& context, Status status) {
     return;
   }
   if (!may_read(context)) return;
-  if (overlapped()) {
-    top_up_reads(context);
-  } else {
-    read_until_empty(context);
-  }
+  const bool buffers = engine_.options().buffer_when_busy || engine_.options().pending_reads > 1;
+  context.busy = buffers && now_ms_ <= context.last_turn_ms + kBusyGapMs;
+  context.last_turn_ms = now_ms_;
+  read_until_empty(context);
 }
 
 void Worker::read_until_empty(ClientContext& context) {
@@ -109,7 +120,8 @@ void Worker::read_until_empty(ClientContext& context) {
     std::uint32_t count = 0;
     const Status status = lane_.port.read_now(context.socket, target, &count);
     if (status == Status::would_block) break;
-    if (status == Status::no_buffer_space || status == Status::out_of_memory) {
+    if (is_shortage(status)) {
+      add(lane_.counters.buffer_shortages, 1);
       queue_retry(context);
       return;
     }
@@ -132,10 +144,11 @@ void Worker::read_until_empty(ClientContext& context) {
       return;
     }
     if (!may_read(context)) return;
-    if (count < target.size()) break;  // a short read: the socket is empty, or the zero-byte read will tell
+    if (count < target.size()) break;  // a short read: the socket is empty, or the next wait will tell
     budget -= std::min<std::size_t>(budget, count);
   }
-  arm_zero_byte_read(context);
+  if (context.reads != nullptr) context.reads->allowance.grow();
+  wait_for_bytes(context);
 }
 
 // --- pending reads -------------------------------------------------------------------------------------------
@@ -146,33 +159,47 @@ void Worker::top_up_reads(ClientContext& context) {
   }
   PendingReads& reads = *context.reads;
   if (reads.giving_back) return;
-  bool short_of_memory = false;
-  while (may_read(context) && reads.sequencer.outstanding() < reads.limit && !short_of_memory) {
-    void* memory = lane_.read_operations.acquire();
-    void* buffer = memory == nullptr ? nullptr : engine_.read_buffers().acquire();
-    if (buffer == nullptr) {
-      lane_.read_operations.release(memory);
-      short_of_memory = true;
-      break;
-    }
-    auto* operation = new (memory) ReadOperation;
-    operation->tag = static_cast<std::uint8_t>(Tag::read);
-    operation->owner = &context;
-    operation->buffer = static_cast<std::uint8_t*>(buffer);
-    // Number and submission under one lock, or the numbers would not follow the kernel's order.
-    operation->number = reads.sequencer.issue();
-    reads.live[operation->number % reads.live.size()] = operation;
-    ++reads.in_flight;
-    context.enter(Reference::read);
-    // From here operation and buffer are the port's until the completion.
-    note(operation,
-         lane_.port.submit_read(operation, context.socket, MutableBytes(operation->buffer, kReadBufferBytes)));
+  while (may_read(context) && reads.sequencer.outstanding() < reads.allowance.now()) {
+    if (!submit_read(context)) break;
   }
-  if (short_of_memory && reads.in_flight == 0) queue_retry(context);
-  if (engine_.options().zero_byte_reads && reads.in_flight > 0 && context.state == ContextState::open) {
+  if (reads.sequencer.outstanding() == 0) {
+    // No memory for even one: wait with none.
+    arm_zero_byte_read(context);
+    return;
+  }
+  // A timer that is set already finds out by itself whether bytes came meanwhile.
+  const bool unwatched = context.timer_due_ms == UINT64_MAX;
+  if (engine_.options().zero_byte_reads && unwatched && context.state == ContextState::open) {
     context.bytes_received_at_timer = context.bytes_received;
     set_timer(context, kActiveReadIdleMs);
   }
+}
+
+// False: no more of them now, because memory or buffers ran out.
+bool Worker::submit_read(ClientContext& context) {
+  PendingReads& reads = *context.reads;
+  void* memory = lane_.read_operations.acquire();
+  void* buffer = memory == nullptr ? nullptr : engine_.read_buffers().acquire();
+  if (buffer == nullptr) {
+    lane_.read_operations.release(memory);
+    add(lane_.counters.buffer_shortages, 1);
+    reads.allowance.cut(reads.sequencer.next(), reads.sequencer.next());
+    return false;
+  }
+  auto* operation = new (memory) ReadOperation;
+  operation->tag = static_cast<std::uint8_t>(Tag::read);
+  operation->owner = &context;
+  operation->buffer = static_cast<std::uint8_t*>(buffer);
+  // Number and submission under one lock, or the numbers would not follow the kernel's order.
+  operation->number = reads.sequencer.issue();
+  reads.live[operation->number % reads.live.size()] = operation;
+  ++reads.in_flight;
+  context.enter(Reference::read);
+  const MutableBytes target(operation->buffer, engine_.read_buffers().buffer_bytes());
+  // From here operation and buffer are the port's until the completion.
+  const Submission submission = lane_.port.submit_read(operation, context.socket, target);
+  note(operation, submission);
+  return submission.pending || !is_shortage(submission.status);
 }
 
 void Worker::free_read(ReadOperation* operation) {
@@ -185,67 +212,82 @@ void Worker::on_read(ClientContext& context, ReadOperation* operation, Status st
   PendingReads& reads = *context.reads;
   --reads.in_flight;
   reads.live[operation->number % reads.live.size()] = nullptr;
-  operation->status = status;
-  operation->bytes = bytes;
-  operation->used = 0;
   if (context.state == ContextState::closed) {
     free_read(operation);
     return;
   }
+  if (is_shortage(status)) {
+    // Answered now and not at its turn, which may be long in coming. It took no bytes: others have what came.
+    add(lane_.counters.buffer_shortages, 1);
+    reads.allowance.cut(operation->number, reads.sequencer.next());
+    status = Status::cancelled;
+  }
+  operation->status = status;
+  operation->bytes = bytes;
+  operation->used = 0;
   reads.sequencer.park(operation->number, operation);
   if (context.paused) {
-    // Bytes stay parked until resume(); an end or an error that is next in order stays visible.
-    const ReadOperation* next = reads.sequencer.peek();
-    const bool over = next != nullptr && (next->status != Status::ok || next->bytes == 0);
-    if (over) {
-      context.paused = false;
-      take_parked_reads(context);
-      context.paused = true;
-    } else {
-      watch_hang_up(context);
-    }
-    return;
+    on_read_while_paused(context);
+  } else if (!context.stalled) {
+    continue_reading(context);
   }
-  if (!context.stalled) continue_reading(context);
 }
 
-void Worker::take_parked_reads(ClientContext& context) {
+// Bytes stay parked until resume(); an end or an error that is next in order stays visible.
+void Worker::on_read_while_paused(ClientContext& context) {
+  Sequencer<ReadOperation>& sequencer = context.reads->sequencer;
+  while (sequencer.peek() != nullptr && sequencer.peek()->status == Status::cancelled) free_read(sequencer.take());
+  finish_giving_back(context);
+  const ReadOperation* next = sequencer.peek();
+  if (next != nullptr && (next->status != Status::ok || next->bytes == 0)) {
+    context.paused = false;
+    take_parked_reads(context);
+    context.paused = true;
+    return;
+  }
+  watch_paused(context);
+  look_for_end_while_paused(context);
+}
+
+// Frames what is parked, in order. False: the last read did not fill its buffer, or was given back because nothing
+// came, so the socket is probably empty.
+bool Worker::take_parked_reads(ClientContext& context) {
   PendingReads& reads = *context.reads;
+  bool more = true;
   while (may_read(context)) {
     ReadOperation* operation = reads.sequencer.peek();
     if (operation == nullptr) break;
+    if (!feed_parked(context, *operation)) return true;
     const Status status = operation->status;
-    if (status == Status::ok && operation->bytes > 0) {
-      if (operation->used == 0) {
-        context.bytes_received += operation->bytes;
-        add(lane_.counters.bytes_received, operation->bytes);
-      }
-      const ConstBytes bytes(operation->buffer + operation->used, operation->bytes - operation->used);
-      const std::size_t used = feed(context, bytes);
-      if (context.state == ContextState::closed) return;  // close_socket() freed what was parked
-      operation->used += static_cast<std::uint32_t>(used);
-      if (operation->used < operation->bytes) return;  // stalled in the middle of this buffer
-    }
     const bool end = status == Status::ok && operation->bytes == 0;
+    // One that met a shortage tells nothing about the socket.
+    more = status == Status::ok ? operation->bytes == engine_.read_buffers().buffer_bytes() : !reads.giving_back;
     free_read(reads.sequencer.take());
     if (end) {
       on_end_of_stream(context);
-    } else if (status == Status::no_buffer_space || status == Status::out_of_memory) {
-      // The system cannot lock that many buffers: ask for fewer, and wait with none when all are home.
-      add(lane_.counters.buffer_shortages, 1);
-      reads.limit = std::max<std::uint32_t>(1, reads.limit / 2);
-      reads.giving_back = engine_.options().zero_byte_reads;
-      if (reads.sequencer.outstanding() == 0 && !engine_.options().zero_byte_reads) queue_retry(context);
-    } else if (status != Status::ok && status != Status::cancelled) {
+    } else if (status == Status::ok) {
+      reads.allowance.grow();
+    } else if (status != Status::cancelled) {
       fail_io(context, status, Syscall::read);
-      return;
+      return true;
     }
   }
-  if (context.state != ContextState::closed && reads.giving_back && reads.sequencer.outstanding() == 0) {
-    reads.giving_back = false;
-    cancel_timer(context);
-    arm_zero_byte_read(context);
+  if (context.state != ContextState::closed) finish_giving_back(context);
+  return more;
+}
+
+// False: it closed the context, or the context stalled in the middle of it.
+bool Worker::feed_parked(ClientContext& context, ReadOperation& operation) {
+  if (operation.status != Status::ok || operation.bytes == 0) return true;
+  if (operation.used == 0) {
+    context.bytes_received += operation.bytes;
+    add(lane_.counters.bytes_received, operation.bytes);
   }
+  const ConstBytes bytes(operation.buffer + operation.used, operation.bytes - operation.used);
+  const std::size_t used = feed(context, bytes);
+  if (context.state == ContextState::closed) return false;  // close_socket() freed what was parked
+  operation.used += static_cast<std::uint32_t>(used);
+  return operation.used == operation.bytes;
 }
 
 void Worker::give_reads_back(ClientContext& context) {
@@ -261,6 +303,13 @@ void Worker::give_reads_back(ClientContext& context) {
       lane_.port.cancel(operation, context.socket);
     }
   }
+}
+
+// From here on the context counts as idle until its zero-byte reads show otherwise.
+void Worker::finish_giving_back(ClientContext& context) {
+  if (!context.reads->giving_back || context.reads->sequencer.outstanding() > 0) return;
+  context.reads->giving_back = false;
+  context.busy = false;
 }
 
 // --- framing ---------------------------------------------------------------------------------------------------
@@ -356,7 +405,8 @@ void Worker::on_end_of_stream(ClientContext& context) {
 }
 
 void Worker::watch_hang_up(ClientContext& context) {
-  if (context.hang_up_pending || context.end_seen || context.state == ContextState::closed) return;
+  if (context.hang_up_pending || context.end_seen || context.peer_ended) return;
+  if (context.state == ContextState::closed) return;
   if (context.hang_up == nullptr) {
     context.hang_up = std::make_unique<Operation>();
     context.hang_up->tag = static_cast<std::uint8_t>(Tag::hang_up);
@@ -370,15 +420,25 @@ void Worker::watch_hang_up(ClientContext& context) {
 void Worker::on_hang_up(ClientContext& context, Status status) {
   context.hang_up_pending = false;
   if (context.state == ContextState::closed || status == Status::cancelled) return;
+  if (is_shortage(status)) {
+    add(lane_.counters.buffer_shortages, 1);
+    queue_retry(context);
+    return;
+  }
   if (status != Status::ok) {
     fail_io(context, status, Syscall::read);
     return;
   }
   context.end_seen = true;
-  if (!context.paused || context.peer_ended) return;
+  look_for_end_while_paused(context);
+}
+
+// Nothing unread before the FIN means that the connection is over, paused or not. One byte tells.
+void Worker::look_for_end_while_paused(ClientContext& context) {
+  if (!context.end_seen || !context.paused || context.peer_ended) return;
   // What is still to be delivered comes before the end.
-  if (context.framer.package_waits() || context.backlog != nullptr || context.reads != nullptr) return;
-  // Nothing unread before the FIN means that the connection is over, paused or not. One byte tells.
+  if (context.framer.package_waits() || context.backlog != nullptr) return;
+  if (context.reads != nullptr && context.reads->sequencer.outstanding() > 0) return;
   std::uint8_t byte = 0;
   std::uint32_t count = 0;
   if (lane_.port.read_now(context.socket, MutableBytes(&byte, 1), &count) != Status::ok) return;
@@ -396,8 +456,13 @@ void Worker::on_hang_up(ClientContext& context, Status status) {
 void Worker::pause(ClientContext& context) {
   if (context.state != ContextState::open || context.paused) return;
   context.paused = true;
-  // A pending zero-byte read stays, as the sentinel that sees bytes or the end arrive. Without one, look now.
-  if (!context.zero_byte_pending && !context.peer_ended) watch_hang_up(context);
+  watch_paused(context);
+}
+
+// A pending read stays, as the sentinel that sees bytes or the end arrive. Without one, look now.
+void Worker::watch_paused(ClientContext& context) {
+  const bool read_pending = context.reads != nullptr && context.reads->in_flight > 0;
+  if (!context.zero_byte_pending && !read_pending) watch_hang_up(context);
 }
 
 void Worker::resume(ClientContext& context) {

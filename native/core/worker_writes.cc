@@ -1,10 +1,29 @@
 // The way out: one gathered write in flight per context, repeated until its queue is empty or the socket is full.
+#include <algorithm>
 #include <new>
 
 #include "core/worker.h"
 #include "port/check.h"
 
 namespace iocp {
+namespace {
+
+// Cuts the gathered slices down to `most` bytes; returns how many are left.
+std::size_t limit(WriteOperation* operation, std::size_t slices, std::size_t most) {
+  operation->bytes = 0;
+  for (std::size_t i = 0; i < slices; ++i) {
+    ConstBytes& slice = operation->slices[i];
+    slice = slice.first(std::min(slice.size(), most - operation->bytes));
+    operation->bytes += slice.size();
+    if (operation->bytes == most) return i + 1;
+  }
+  return slices;
+}
+
+// What was lowered after a shortage doubles with every write of that size, until it is as good as no limit.
+std::size_t grown(std::size_t most) { return most > kReadBudgetBytes ? SIZE_MAX : most * 2; }
+
+}  // namespace
 
 void Worker::write_queued(ClientContext& context) {
   // A fast reader of a long queue must not keep the worker from everybody else.
@@ -19,7 +38,7 @@ void Worker::write_queued(ClientContext& context) {
     auto* operation = new (memory) WriteOperation;
     operation->tag = static_cast<std::uint8_t>(Tag::write);
     operation->owner = &context;
-    const std::size_t slices = context.queue.gather(operation->slices);
+    const std::size_t slices = limit(operation, context.queue.gather(operation->slices), context.most_write_bytes);
     context.write = operation;
     context.enter(Reference::write);
     // From here the operation and the queue's front are the port's until the completion.
@@ -39,6 +58,7 @@ void Worker::write_queued(ClientContext& context) {
 
 void Worker::on_written(ClientContext& context, Status status, std::uint32_t bytes) {
   WriteOperation* operation = context.write;
+  const std::size_t asked = operation->bytes;
   context.write = nullptr;
   operation->~WriteOperation();
   lane_.write_operations.release(operation);
@@ -46,7 +66,9 @@ void Worker::on_written(ClientContext& context, Status status, std::uint32_t byt
     context.queue.clear(engine_.send_buffers());
     return;
   }
-  if (status == Status::no_buffer_space || status == Status::out_of_memory) {
+  if (is_shortage(status)) {
+    // The bytes of a write are locked while it is pending, so a smaller one may be taken where this one was not.
+    context.most_write_bytes = std::max(asked / 2, kLeastWriteBytes);
     add(lane_.counters.buffer_shortages, 1);
     queue_retry(context);
     return;
@@ -55,6 +77,7 @@ void Worker::on_written(ClientContext& context, Status status, std::uint32_t byt
     fail_io(context, status, Syscall::write);
     return;
   }
+  if (asked >= context.most_write_bytes) context.most_write_bytes = grown(context.most_write_bytes);
   note_progress(context, bytes);
   if (context.queue.empty()) advance_ending(context);
 }

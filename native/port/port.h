@@ -154,6 +154,9 @@ class Port {
  public:
   // True when several workers share one port (Windows); false when each worker has its own.
   static const bool kSharedByWorkers;
+  // True when a pending read costs one call and its completion, so that a busy connection is served best by one; false
+  // where it is a read tried too early, which costs a call more than waiting for readiness does.
+  static const bool kPendingReadsSaveCalls;
   // "epoll", "iocp", "kqueue", "sim".
   static const char* name() noexcept;
 

@@ -38,6 +38,7 @@ class Deadline {
 }  // namespace
 
 const bool Port::kSharedByWorkers = true;
+const bool Port::kPendingReadsSaveCalls = true;
 const char* Port::name() noexcept { return "iocp"; }
 
 // --- the port itself -----------------------------------------------------------------------------------------------

@@ -52,6 +52,15 @@ Status prepare_listener(SOCKET socket, const ListenOptions& options) {
   return set_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv6_only ? 1 : 0);
 }
 
+// A plain number is cut to 200 by Windows, and what comes on top is refused at once. Negated (SOMAXCONN_HINT) it may be
+// anything from 200 up.
+int backlog_of(std::uint32_t asked) {
+  constexpr std::uint32_t kMostPlain = 200;
+  constexpr std::uint32_t kMostHinted = 65'535;
+  if (asked <= kMostPlain) return static_cast<int>(asked);
+  return -static_cast<int>(std::min(asked, kMostHinted));
+}
+
 Status apply_keep_alive(SOCKET socket, const KeepAlive& keep_alive) {
   tcp_keepalive values = {};
   values.onoff = 1;
@@ -158,8 +167,7 @@ Status open_listener(const ListenOptions& options, SocketHandle* out) noexcept {
     // What an address held with SO_EXCLUSIVEADDRUSE answers to anybody else.
     return refused == Status::access_denied ? Status::address_in_use : refused;
   }
-  const int backlog = static_cast<int>(std::min<std::uint32_t>(options.backlog, INT_MAX));
-  if (listen(socket.get(), backlog) != 0) return last_socket_error();
+  if (listen(socket.get(), backlog_of(options.backlog)) != 0) return last_socket_error();
   *out = std::move(socket);
   return Status::ok;
 }

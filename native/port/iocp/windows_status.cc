@@ -80,11 +80,14 @@ Status status_from_windows(unsigned long error) noexcept {
     case ERROR_OPERATION_ABORTED:
     case WSA_E_CANCELLED:
     case WSAECANCELLED:
+    case WSAEINTR:
+    case ERROR_REQUEST_ABORTED:
       return Status::cancelled;
     case WSAEACCES:
     case ERROR_ACCESS_DENIED:
       return Status::access_denied;
     case WSAEADDRINUSE:
+    case ERROR_ADDRESS_ALREADY_ASSOCIATED:
       return Status::address_in_use;
     case WSAEADDRNOTAVAIL:
       return Status::address_not_available;
@@ -110,6 +113,7 @@ Status status_from_windows(unsigned long error) noexcept {
     case WSAECONNRESET:
     case WSAENETRESET:
     case ERROR_NETNAME_DELETED:
+    case ERROR_VC_DISCONNECTED:
       return Status::connection_reset;
     case WSAECONNABORTED:
     case ERROR_CONNECTION_ABORTED:
@@ -117,8 +121,13 @@ Status status_from_windows(unsigned long error) noexcept {
     case WSAESHUTDOWN:
     case WSAEDISCON:
     case ERROR_BROKEN_PIPE:
+    case ERROR_NO_DATA:
+    case ERROR_PIPE_NOT_CONNECTED:
+    case ERROR_GRACEFUL_DISCONNECT:
       return Status::broken_pipe;
     case WSAENOTCONN:
+    case ERROR_NOT_CONNECTED:
+    case ERROR_CONNECTION_INVALID:
       return Status::not_connected;
     case WSAETIMEDOUT:
     case ERROR_SEM_TIMEOUT:
@@ -131,13 +140,22 @@ Status status_from_windows(unsigned long error) noexcept {
     case WSAEHOSTUNREACH:
     case WSAEHOSTDOWN:
     case ERROR_HOST_UNREACHABLE:
+    case ERROR_HOST_DOWN:
+    case ERROR_PROTOCOL_UNREACHABLE:
+    case ERROR_PORT_UNREACHABLE:
       return Status::host_unreachable;
     case WSAENOBUFS:
+    // What the kernel runs out of when too much is locked or pending: pool, working set, the process's quota of either.
     case ERROR_NO_SYSTEM_RESOURCES:
+    case ERROR_NONPAGED_SYSTEM_RESOURCES:
+    case ERROR_PAGED_SYSTEM_RESOURCES:
     case ERROR_WORKING_SET_QUOTA:
+    case ERROR_PAGEFILE_QUOTA:
+    case ERROR_NOT_ENOUGH_QUOTA:
       return Status::no_buffer_space;
     case ERROR_NOT_ENOUGH_MEMORY:
     case ERROR_OUTOFMEMORY:
+    case ERROR_COMMITMENT_LIMIT:
       return Status::out_of_memory;
     case WSAEMFILE:
     case ERROR_TOO_MANY_OPEN_FILES:
@@ -209,6 +227,9 @@ Status status_from_kernel(unsigned long status) noexcept {
     case STATUS_INSUFFICIENT_RESOURCES:
     case STATUS_QUOTA_EXCEEDED:
     case STATUS_WORKING_SET_QUOTA:
+    case STATUS_PAGEFILE_QUOTA:
+    case STATUS_PAGEFILE_QUOTA_EXCEEDED:
+    case STATUS_INSUFF_SERVER_RESOURCES:
     case STATUS_TOO_MANY_PAGING_FILES:
     case STATUS_REMOTE_RESOURCES:
       return Status::no_buffer_space;

@@ -38,6 +38,8 @@ class Deadline {
 
 }  // namespace
 
+const bool Port::kPendingReadsSaveCalls = false;
+
 void OperationQueue::push(Operation& operation) noexcept {
   parked(operation).next = nullptr;
   if (head_ == nullptr) {

@@ -145,6 +145,9 @@ void SimNetwork::pump_accepts(SimListener* listener) {
 
 void SimNetwork::accept_one(SimListener* listener) {
   SimPending* accept = listener->accepts.front();
+  if (!accept->submitting && chance(faults_.accept_no_buffer_space)) {
+    return settle(accept, shortage(), 0);
+  }
   std::shared_ptr<SimEndpoint> endpoint = std::move(listener->waiting.front());
   listener->waiting.pop_front();
   accept->peer = endpoint->remote;

@@ -61,6 +61,7 @@ struct SimPending {
   std::uint64_t checksum = 0;  // of the caller's memory at submit
   bool submitting = true;      // the submit call has not returned: a result now may still be an immediate one
   bool settled = false;        // the result below is final
+  std::size_t locked = 0;      // a read's target, while it counts against SimFaults::lockable_read_bytes
   Status status = Status::ok;
   std::uint32_t bytes = 0;
   std::vector<std::uint8_t> staged;  // read bytes, kept from the target until the completion is handed out
@@ -165,6 +166,11 @@ class SimNetwork : public std::enable_shared_from_this<SimNetwork> {
   std::uint64_t completion_delay() { return pick(faults_.completion_delay_min_ms, faults_.completion_delay_max_ms); }
   void note(const char* what, std::uint64_t first = 0, std::uint64_t second = 0, std::uint64_t third = 0);
   void note_bytes(ConstBytes bytes);
+  std::uint64_t shortages() const { return shortages_; }
+  Status shortage() {
+    ++shortages_;
+    return Status::no_buffer_space;
+  }
   std::uint64_t trace_hash() const { return trace_hash_; }
   void log_to(std::FILE* file) { log_ = file; }
 
@@ -202,6 +208,8 @@ class SimNetwork : public std::enable_shared_from_this<SimNetwork> {
 
   // --- operations (sim_operations.cc) ---
   SimPending* begin(Operation* operation, OperationKind kind, SimPort* port, Socket* socket);
+  // Rolls for a shortage on submission; settled when it strikes.
+  bool meets_shortage(SimPending* pending);
   // Names the memory that belongs to the port until the completion.
   void lend_memory(SimPending* pending, MutableBytes target, std::span<const ConstBytes> slices);
   // To be the submit call's last word: the immediate answer, or "pending".
@@ -245,6 +253,7 @@ class SimNetwork : public std::enable_shared_from_this<SimNetwork> {
   void meet_reset(SimEndpoint* endpoint);
   void inject_reset(SimEndpoint* endpoint);
   bool try_read(SimPending* pending, SimEndpoint* endpoint);
+  bool fails_while_pending(SimPending* pending);
   void forget_connections();
 
   std::uint64_t seed_;
@@ -260,6 +269,8 @@ class SimNetwork : public std::enable_shared_from_this<SimNetwork> {
   std::vector<std::shared_ptr<SimListener>> listeners_;
   std::map<RawSocket, std::shared_ptr<SimEndpoint>> raw_sockets_;
   std::uint64_t operation_count_ = 0;
+  std::uint64_t locked_read_bytes_ = 0;
+  std::uint64_t shortages_ = 0;
   std::map<std::uint64_t, std::unique_ptr<SimPending>> pending_;
   std::map<const Socket*, std::unique_ptr<Socket>> sockets_;
   std::set<const Socket*> bound_sockets_;

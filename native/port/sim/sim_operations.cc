@@ -85,6 +85,19 @@ void SimNetwork::lend_memory(SimPending* pending, MutableBytes target, std::span
   pending->checksum = checksum(*pending);
 }
 
+bool SimNetwork::meets_shortage(SimPending* pending) {
+  std::size_t written = 0;
+  for (const ConstBytes slice : pending->slices) written += slice.size();
+  const bool rolled = chance(faults_.no_buffer_space);
+  const bool locks_too_much = locked_read_bytes_ + pending->target.size() > faults_.lockable_read_bytes;
+  if (!rolled && written <= faults_.largest_write_bytes && (pending->target.empty() || !locks_too_much)) {
+    locked_read_bytes_ += pending->locked = pending->target.size();
+    return false;
+  }
+  settle(pending, shortage(), 0);
+  return true;
+}
+
 SimPending* SimNetwork::pending_of(const Operation* operation) {
   IOCP_CHECK(operation->phase == OperationPhase::submitted);
   BackendMark mark;
@@ -113,6 +126,7 @@ Submission SimNetwork::finish_submit(SimPending* pending) {
 void SimNetwork::settle(SimPending* pending, Status status, std::uint32_t bytes) {
   IOCP_CHECK(!pending->settled);
   pending->settled = true;
+  locked_read_bytes_ -= std::exchange(pending->locked, 0);
   pending->status = status;
   pending->bytes = bytes;
   note("settle", pending->number, static_cast<std::uint64_t>(status), bytes);
@@ -180,9 +194,17 @@ Completion SimNetwork::retire(SimPending* pending) {
   return completion;
 }
 
+// It has moved nothing, and what it could have moved is for whoever asks next.
+bool SimNetwork::fails_while_pending(SimPending* pending) {
+  if (pending->submitting || !chance(faults_.pending_no_buffer_space)) return false;
+  settle(pending, shortage(), 0);
+  return true;
+}
+
 // False: it would block.
 bool SimNetwork::try_read(SimPending* pending, SimEndpoint* endpoint) {
   PortCounters& counters = pending->port->counters;
+  if (endpoint->readable() && fails_while_pending(pending)) return true;
   if (!endpoint->received.empty()) {
     pending->staged = consume(endpoint, pending->target.size());
     ++counters.reads;
@@ -202,6 +224,7 @@ void SimNetwork::try_reads(SimEndpoint* endpoint) {
   if (socket == nullptr) return;
   while (!socket->reads.empty() && try_read(socket->reads.front(), endpoint)) continue;
   while (!socket->zero_byte_reads.empty() && endpoint->readable()) {
+    if (fails_while_pending(socket->zero_byte_reads.front())) continue;
     const bool tells = endpoint->reset && endpoint->received.empty() && chance(faults_.zero_byte_read_tells_reset);
     settle(socket->zero_byte_reads.front(), tells ? Status::connection_reset : Status::ok, 0);
   }
@@ -263,6 +286,7 @@ void SimNetwork::try_write(SimPending* pending) {
     ++counters.blocked_writes;
     return;
   }
+  if (fails_while_pending(pending)) return;
   if (chance(faults_.partial_write)) count = pick(1, count);
   ++counters.writes;
   send_pending(pending, gather(pending->slices, count));

@@ -14,6 +14,7 @@ namespace iocp {
 struct Port::State : SimPort {};
 
 const bool Port::kSharedByWorkers = false;
+const bool Port::kPendingReadsSaveCalls = false;
 
 const char* Port::name() noexcept { return "sim"; }
 
@@ -202,8 +203,12 @@ Submission Port::submit_accept(AcceptOperation* operation, Socket* listener) noe
   network.check_socket(state_.get(), listener);
   IOCP_CHECK(listener->listener != nullptr);
   SimPending* pending = network.begin(operation, OperationKind::accept, state_.get(), listener);
-  listener->listener->accepts.push_back(pending);
-  network.pump_accepts(listener->listener.get());
+  if (network.chance(network.faults().accept_no_buffer_space)) {
+    network.settle(pending, network.shortage(), 0);
+  } else {
+    listener->listener->accepts.push_back(pending);
+    network.pump_accepts(listener->listener.get());
+  }
   return network.finish_submit(pending);
 }
 
@@ -234,9 +239,7 @@ Submission Port::submit_zero_byte_read(Operation* operation, Socket* socket) noe
   SimPending* pending = network.begin(operation, OperationKind::zero_byte_read, state_.get(), socket);
   if (const Status status = check_connected(socket); status != Status::ok) {
     network.settle(pending, status, 0);
-  } else if (network.chance(network.faults().no_buffer_space)) {
-    network.settle(pending, Status::no_buffer_space, 0);
-  } else {
+  } else if (!network.meets_shortage(pending)) {
     socket->zero_byte_reads.push_back(pending);
     network.try_reads(socket->endpoint.get());
     if (!pending->settled) network.expect_spurious(pending);
@@ -252,9 +255,7 @@ Submission Port::submit_read(Operation* operation, Socket* socket, MutableBytes 
   network.lend_memory(pending, target, {});
   if (const Status status = check_connected(socket); status != Status::ok) {
     network.settle(pending, status, 0);
-  } else if (network.chance(network.faults().no_buffer_space)) {
-    network.settle(pending, Status::no_buffer_space, 0);
-  } else {
+  } else if (!network.meets_shortage(pending)) {
     socket->reads.push_back(pending);
     network.try_reads(socket->endpoint.get());
   }
@@ -271,9 +272,7 @@ Submission Port::submit_write(Operation* operation, Socket* socket, std::span<co
   socket->write = pending;
   if (const Status status = check_connected(socket); status != Status::ok) {
     network.settle(pending, status, 0);
-  } else if (network.chance(network.faults().no_buffer_space)) {
-    network.settle(pending, Status::no_buffer_space, 0);
-  } else {
+  } else if (!network.meets_shortage(pending)) {
     network.try_write(pending);
   }
   return network.finish_submit(pending);
@@ -296,9 +295,7 @@ Submission Port::submit_transmit(TransmitOperation* operation, Socket* socket, c
     network.settle(pending, status, 0);
   } else if (offset > static_cast<std::uint64_t>(INT64_MAX) - length) {
     network.settle(pending, Status::file_too_large, 0);
-  } else if (network.chance(network.faults().no_buffer_space)) {
-    network.settle(pending, Status::no_buffer_space, 0);
-  } else {
+  } else if (!network.meets_shortage(pending)) {
     network.try_write(pending);
   }
   return network.finish_submit(pending);
@@ -312,7 +309,7 @@ Submission Port::submit_hang_up(Operation* operation, Socket* socket) noexcept {
   socket->hang_up = pending;
   if (const Status status = check_connected(socket); status != Status::ok) {
     network.settle(pending, status, 0);
-  } else {
+  } else if (!network.meets_shortage(pending)) {
     network.try_reads(socket->endpoint.get());
   }
   return network.finish_submit(pending);
@@ -334,6 +331,7 @@ Status Port::read_now(Socket* socket, MutableBytes target, std::uint32_t* bytes)
   IOCP_CHECK(!target.empty());
   *bytes = 0;
   if (const Status status = check_connected(socket); status != Status::ok) return status;
+  if (network.chance(network.faults().read_now_no_buffer_space)) return network.shortage();
   SimEndpoint* endpoint = socket->endpoint.get();
   if (!endpoint->received.empty()) {
     const std::vector<std::uint8_t> taken = network.consume(endpoint, target.size());

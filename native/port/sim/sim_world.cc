@@ -50,6 +50,9 @@ SimFaults SimFaults::hostile() {
   faults.broken_pipe_after_reset = 500;
   faults.zero_byte_read_tells_reset = 500;
   faults.no_buffer_space = 10;
+  faults.pending_no_buffer_space = 10;
+  faults.read_now_no_buffer_space = 10;
+  faults.accept_no_buffer_space = 30;
   faults.accept_too_many_open_files = 30;
   faults.accept_fails = 30;
   faults.attach_fails = 30;
@@ -250,6 +253,7 @@ SimPeerListener SimWorld::listen_peer_path(const std::string& path, std::uint32_
 
 SimDisk& SimWorld::disk() { return network_->disk(); }
 SimAudit SimWorld::audit() const { return network_->audit(); }
+std::uint64_t SimWorld::shortages() const { return network_->shortages(); }
 std::uint64_t SimWorld::trace_hash() const { return network_->trace_hash(); }
 void SimWorld::log_to(std::FILE* file) { network_->log_to(file); }
 

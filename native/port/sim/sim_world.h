@@ -45,11 +45,16 @@ struct SimFaults {
   std::uint32_t reset_discards_received = 0;     // a reset also takes what had arrived unread (Windows does that)
   std::uint32_t broken_pipe_after_reset = 0;     // writing after a reset says broken_pipe, not connection_reset
   std::uint32_t zero_byte_read_tells_reset = 0;  // the zero-byte read itself fails, not only the read after it
-  std::uint32_t no_buffer_space = 0;             // submit_read, submit_zero_byte_read, submit_write, submit_transmit
-  std::uint32_t accept_too_many_open_files = 0;  // the peer is turned away
-  std::uint32_t accept_fails = 0;                // connection_aborted; the connection is gone
-  std::uint32_t attach_fails = 0;                // invalid_argument; the raw socket is discarded
-  std::uint32_t open_too_many_open_files = 0;    // open_stream
+  std::uint32_t no_buffer_space = 0;             // submitting a read, zero-byte read, write, transmit or hang-up
+  std::uint32_t pending_no_buffer_space = 0;     // a read, zero-byte read or write that was pending, once it could move
+  std::uint32_t read_now_no_buffer_space = 0;
+  std::uint32_t accept_no_buffer_space = 0;        // submitted or pending; the connection stays in the backlog
+  std::uint64_t lockable_read_bytes = UINT64_MAX;  // what all pending reads may hold; one more meets no_buffer_space
+  std::uint64_t largest_write_bytes = UINT64_MAX;  // a larger one meets no_buffer_space
+  std::uint32_t accept_too_many_open_files = 0;    // the peer is turned away
+  std::uint32_t accept_fails = 0;                  // connection_aborted; the connection is gone
+  std::uint32_t attach_fails = 0;                  // invalid_argument; the raw socket is discarded
+  std::uint32_t open_too_many_open_files = 0;      // open_stream
   std::uint32_t connect_refused = 0;
   std::uint32_t connect_times_out = 0;
   std::uint32_t connect_timeout_ms = 127'000;  // also what connecting to an address outside this world takes
@@ -174,6 +179,7 @@ class SimWorld {
 
   // --- looking in ---
   SimAudit audit() const;
+  std::uint64_t shortages() const;   // how often a request met no_buffer_space
   std::uint64_t trace_hash() const;  // over every decision, delivery and completion so far
   void log_to(std::FILE* file);      // one readable line for each of them; null = silence
 

@@ -218,6 +218,81 @@ TEST("sim fault: no_buffer_space fails reads and writes on submission, and the s
   CHECK_EQ(pair.peer.receive_text(), "x");
 }
 
+TEST("sim fault: pending_no_buffer_space fails what was pending, and the bytes are the next read's") {
+  Fixture test(only(&SimFaults::pending_no_buffer_space));
+  Pair pair(&test);
+  std::array<std::uint8_t, 4> target = {};
+  Operation read;
+  REQUIRE(test.port.submit_read(&read, pair.socket, target).pending);
+  pair.peer.send("abcd");
+  CHECK(test.await(read).status == Status::no_buffer_space);
+  std::string text;
+  CHECK_EQ(test.read(pair.socket, &text).bytes, 4U);
+  CHECK_EQ(text, "abcd");
+  Operation waiting;
+  REQUIRE(test.port.submit_zero_byte_read(&waiting, pair.socket).pending);
+  pair.peer.send("e");
+  CHECK(test.await(waiting).status == Status::no_buffer_space);
+  CHECK_EQ(test.world.shortages(), 2U);
+}
+
+TEST("sim fault: read_now_no_buffer_space takes nothing") {
+  Fixture test(only(&SimFaults::read_now_no_buffer_space));
+  Pair pair(&test);
+  pair.peer.send("x");
+  std::string text;
+  CHECK(test.read_now(pair.socket, &text) == Status::no_buffer_space);
+  test.world.set_faults({});
+  CHECK(test.read_now(pair.socket, &text) == Status::ok);
+  CHECK_EQ(text, "x");
+}
+
+TEST("sim fault: accept_no_buffer_space leaves the connection in the backlog") {
+  Fixture test;
+  Socket* listener = test.listen();
+  test.world.set_faults(only(&SimFaults::accept_no_buffer_space));
+  iocp::AcceptOperation operation;
+  CHECK(test.finish(test.port.submit_accept(&operation, listener), operation).status == Status::no_buffer_space);
+  test.world.set_faults({});
+  REQUIRE(test.port.submit_accept(&operation, listener).pending);
+  test.world.set_faults(only(&SimFaults::accept_no_buffer_space));
+  SimPeer peer = test.world.connect_peer(test.bound);
+  CHECK(test.await(operation).status == Status::no_buffer_space);
+  CHECK(operation.accepted == iocp::RawSocket::none);
+  test.world.set_faults({});
+  test.close(test.accept(listener));
+  test.close(listener);
+}
+
+TEST("sim fault: lockable_read_bytes counts what pending reads hold, and no zero-byte read") {
+  SimFaults faults;
+  faults.lockable_read_bytes = 6;
+  Fixture test(faults);
+  Pair pair(&test);
+  std::array<std::uint8_t, 4> first = {};
+  std::array<std::uint8_t, 4> second = {};
+  Operation reads[2];
+  REQUIRE(test.port.submit_read(&reads[0], pair.socket, first).pending);
+  CHECK(test.port.submit_read(&reads[1], pair.socket, second).status == Status::no_buffer_space);
+  Operation waiting;
+  CHECK(test.port.submit_zero_byte_read(&waiting, pair.socket).pending);
+  pair.peer.send("abcd");
+  CHECK_EQ(test.await(reads[0]).bytes, 4U);
+  REQUIRE(test.port.submit_read(&reads[1], pair.socket, second).pending);
+  pair.peer.send("efgh");
+  CHECK_EQ(test.await(reads[1]).bytes, 4U);
+}
+
+TEST("sim fault: largest_write_bytes") {
+  SimFaults faults;
+  faults.largest_write_bytes = 3;
+  Fixture test(faults);
+  Pair pair(&test);
+  CHECK(test.write(pair.socket, "abcd").status == Status::no_buffer_space);
+  CHECK_EQ(test.write(pair.socket, "abc").bytes, 3U);
+  CHECK_EQ(pair.peer.receive_text(), "abc");
+}
+
 TEST("sim fault: accept_too_many_open_files turns the peer away and tells whom") {
   Fixture test(only(&SimFaults::accept_too_many_open_files));
   Socket* listener = test.listen();

@@ -8,76 +8,22 @@
 #include <thread>
 
 #include "core/limits.h"
+#include "stress/engines.h"
 #include "stress/owner.h"
 #include "stress/traffic.h"
 #include "support/test.h"
 
 using iocp::EngineOptions;
+using stress::close;
+using stress::connect;
+using stress::description;
 using stress::EchoClient;
 using stress::EchoServer;
+using stress::options_for;
 using stress::Owner;
+using stress::stop_and_check;
 
 namespace {
-
-constexpr std::uint32_t kGraceMs = 5'000;
-
-EngineOptions options_for(std::uint32_t lanes, std::uint32_t pending_reads, bool zero_byte_reads) {
-  EngineOptions options;
-  // Where workers share a port there is one lane, and the threads step it together.
-  options.lanes = iocp::Port::kSharedByWorkers ? 1 : lanes;
-  options.workers_per_lane = iocp::Port::kSharedByWorkers ? lanes : 1;
-  options.wake_workers = true;
-  options.pending_reads = pending_reads;
-  options.zero_byte_reads = zero_byte_reads;
-  return options;
-}
-
-std::string description(const EngineOptions& options) {
-  return std::to_string(options.lanes) + " lanes, " + std::to_string(options.workers_per_lane) + " workers each, " +
-         std::to_string(options.pending_reads) + " pending reads, " + (options.zero_byte_reads ? "with" : "without") +
-         " zero-byte reads: ";
-}
-
-void connect(Owner& owner, const iocp::Address& server, std::uint32_t count) {
-  owner.run([&] {
-    for (std::uint32_t token = 1; token <= count; ++token) {
-      const iocp::Status status = owner.engine().connect(token, server, {}, {}, kGraceMs);
-      if (status != iocp::Status::ok) owner.complain("connect() did not start");
-    }
-  });
-}
-
-void close(Owner& owner) {
-  owner.run([&] { owner.engine().close(kGraceMs); });
-  owner.wait_until_closed();
-  owner.run([&] {
-    if (owner.figure("connections") != 0) owner.complain("connections are counted after `closed`");
-    if (owner.figure("connected") != owner.figure("disconnected")) owner.complain("connected is not disconnected");
-  });
-}
-
-// The end of every case: the books are in order and nothing is left.
-void stop_and_check(Owner& owner) {
-  owner.stop();
-  owner.expect_nothing_left();
-  const std::string text = owner.complaints();
-  CHECK_EQ(text.empty() ? text : description(owner.engine().options()) + text, "");
-}
-
-void echo(const EngineOptions& options) {
-  constexpr std::uint32_t kConnections = 6;
-  constexpr std::uint32_t kMessages = 300;
-  EchoServer serving(true);
-  EchoClient connecting(kMessages, true);
-  Owner server(options, serving);
-  Owner client(options, connecting);
-  connect(client, server.listen(), kConnections);
-  connecting.ended_connections.wait_for(kConnections);
-  close(client);
-  close(server);
-  stop_and_check(client);
-  stop_and_check(server);
-}
 
 // One lane, stepped by its owner's thread and by a standby thread in turns.
 void echo_by_turns(std::uint32_t pending_reads, bool zero_byte_reads) {
@@ -99,11 +45,12 @@ void echo_by_turns(std::uint32_t pending_reads, bool zero_byte_reads) {
 }
 
 void echo_with_every_way_to_read(std::uint32_t lanes) {
+  constexpr std::uint32_t kMessages = 300;
   for (const std::uint32_t pending_reads : {1U, 4U, 16U}) {
     for (const bool zero_byte_reads : {true, false}) {
       const EngineOptions options = options_for(lanes, pending_reads, zero_byte_reads);
       test::context(description(options));
-      echo(options);
+      stress::echo(options, kMessages);
     }
   }
 }
@@ -163,15 +110,15 @@ void flood_a_blocked_owner(const EngineOptions& options, const Flood& flood) {
 
 }  // namespace
 
-TEST_WITHIN("stress: echoes on 1 lane, with every way to read, come back once and in order", 40) {
+TEST_WITHIN("stress: echoes on 1 lane, with every way to read, come back once and in order", 60) {
   echo_with_every_way_to_read(1);
 }
 
-TEST_WITHIN("stress: echoes on 2 lanes, with every way to read, come back once and in order", 40) {
+TEST_WITHIN("stress: echoes on 2 lanes, with every way to read, come back once and in order", 60) {
   echo_with_every_way_to_read(2);
 }
 
-TEST_WITHIN("stress: echoes on 4 lanes, with every way to read, come back once and in order", 40) {
+TEST_WITHIN("stress: echoes on 4 lanes, with every way to read, come back once and in order", 60) {
   echo_with_every_way_to_read(4);
 }
 

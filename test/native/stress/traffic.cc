@@ -94,6 +94,11 @@ void Progress::wait_for(std::uint64_t count) {
   changed_.wait(lock, [&] { return count_ >= count; });
 }
 
+std::uint64_t Progress::count() {
+  const std::lock_guard guard(mutex_);
+  return count_;
+}
+
 // --- echo --------------------------------------------------------------------------------------------------------
 
 void EchoServer::package(Owner& owner, Peer peer, ConstBytes payload) {

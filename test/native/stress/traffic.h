@@ -26,6 +26,7 @@ class Progress {
  public:
   void add();
   void wait_for(std::uint64_t count);
+  std::uint64_t count();
 
  private:
   std::mutex mutex_;
