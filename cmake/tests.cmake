@@ -34,11 +34,23 @@ function(iocp_native_test name)
   set_tests_properties(${name} PROPERTIES TIMEOUT ${_limit})
 endfunction()
 
+# Cases see port.h and not the backend, so one compilation serves every backend they are linked with.
+function(iocp_test_cases name)
+  if(NOT ARGN OR NOT _support)
+    return()
+  endif()
+  add_library(${name} OBJECT ${ARGN})
+  target_include_directories(${name} PRIVATE "${_tests}" "${PROJECT_SOURCE_DIR}/native")
+  target_link_libraries(${name} PRIVATE iocp_settings)
+  set(${name} $<TARGET_OBJECTS:${name}> PARENT_SCOPE)
+endfunction()
+
 iocp_sources(_conformance_all "${_tests}/conformance/*.cc")
 # Where a case's own directory is: on the system's disk, or on the simulated one.
 set(_conformance ${_conformance_all})
 list(FILTER _conformance EXCLUDE REGEX "/sim_scratch\\.cc$")
-iocp_native_test(conformance_${IOCP_BACKEND} SECONDS 60 LIBRARIES iocp_port_${IOCP_BACKEND} SOURCES ${_conformance})
+iocp_test_cases(conformance_cases ${_conformance})
+iocp_native_test(conformance_${IOCP_BACKEND} SECONDS 60 LIBRARIES iocp_port_${IOCP_BACKEND} SOURCES ${conformance_cases})
 
 # What a readiness backend promises beyond the contract; it shares the conformance suite's fixtures.
 if(IOCP_BACKEND_SHARED_FOLDER STREQUAL "posix")
@@ -47,9 +59,35 @@ if(IOCP_BACKEND_SHARED_FOLDER STREQUAL "posix")
   if(_posix)
     list(APPEND _posix ${_conformance_world})
   endif()
-  iocp_native_test(posix SECONDS 60 LIBRARIES iocp_port_${IOCP_BACKEND} SOURCES ${_posix})
+  iocp_test_cases(posix_cases ${_posix})
+  iocp_native_test(posix SECONDS 60 LIBRARIES iocp_port_${IOCP_BACKEND} SOURCES ${posix_cases})
 else()
   message(STATUS "posix: left out, for it tests what only readiness systems promise")
+endif()
+
+# The kqueue backend, on Linux over an imitation of kevent() and of both systems' sendfile() (kevent_shim). Its sockets
+# and files are Linux's, for no other system's are at hand.
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  iocp_sources(_readiness "${PROJECT_SOURCE_DIR}/native/port/posix/*.cc")
+  iocp_sources(_kevent_shim "${_tests}/kevent_shim/*.cc")
+  list(FILTER _kevent_shim EXCLUDE REGEX "_test\\.cc$")
+  set(_kqueue "${PROJECT_SOURCE_DIR}/native/port/kqueue")
+  add_library(kevent_shim OBJECT ${_port_common} ${_readiness} ${_kevent_shim}
+    "${_kqueue}/kqueue_poller.cc" "${_kqueue}/bsd_sockets.cc"
+    "${PROJECT_SOURCE_DIR}/native/port/epoll/socket_linux.cc" "${PROJECT_SOURCE_DIR}/native/port/epoll/file_linux.cc")
+  target_include_directories(kevent_shim PRIVATE "${PROJECT_SOURCE_DIR}/native")
+  target_include_directories(kevent_shim SYSTEM BEFORE PRIVATE "${_tests}/kevent_shim/include")
+  target_link_libraries(kevent_shim PRIVATE iocp_settings)
+  foreach(_system IN ITEMS darwin freebsd)
+    iocp_static_library(iocp_port_kqueue_${_system} $<TARGET_OBJECTS:kevent_shim> "${_kqueue}/transmit_${_system}.cc")
+    target_include_directories(iocp_port_kqueue_${_system} SYSTEM BEFORE PRIVATE "${_tests}/kevent_shim/include")
+    iocp_native_test(conformance_kqueue_${_system} SECONDS 60 LIBRARIES iocp_port_kqueue_${_system}
+      SOURCES ${conformance_cases})
+  endforeach()
+  iocp_native_test(kevent_shim SECONDS 30 LIBRARIES iocp_port_kqueue_darwin
+    SOURCES "${_tests}/kevent_shim/kevent_shim_test.cc")
+  target_include_directories(test_kevent_shim SYSTEM BEFORE PRIVATE "${_tests}/kevent_shim/include")
+  iocp_native_test(posix_kqueue SECONDS 60 LIBRARIES iocp_port_kqueue_darwin SOURCES ${posix_cases})
 endif()
 
 # The simulator is single-threaded by nature: the same suite without what needs a second thread.
@@ -79,7 +117,11 @@ if(TARGET test_simulation)
 endif()
 
 iocp_sources(_stress "${_tests}/stress/*.cc")
-iocp_native_test(stress SECONDS 120 LIBRARIES iocp_core iocp_port_${IOCP_BACKEND} SOURCES ${_stress})
+iocp_test_cases(stress_cases ${_stress})
+iocp_native_test(stress SECONDS 120 LIBRARIES iocp_core iocp_port_${IOCP_BACKEND} SOURCES ${stress_cases})
+if(TARGET iocp_port_kqueue_darwin)
+  iocp_native_test(stress_kqueue SECONDS 120 LIBRARIES iocp_core iocp_port_kqueue_darwin SOURCES ${stress_cases})
+endif()
 
 # The harness itself: a program with cases that break on purpose, started by itself, to prove that breakage is seen.
 if(EXISTS "${_tests}/support/canary.cc")
@@ -94,7 +136,7 @@ endif()
 
 # A folder that no program above is built from would be a test that nobody runs.
 file(GLOB _folders LIST_DIRECTORIES true RELATIVE "${_tests}" "${_tests}/*")
-list(REMOVE_ITEM _folders support conformance posix sim_port unit simulation stress)
+list(REMOVE_ITEM _folders support conformance kevent_shim posix sim_port unit simulation stress)
 if(_folders)
   message(FATAL_ERROR "test/native holds what no test program is built from: ${_folders}")
 endif()

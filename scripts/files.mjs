@@ -12,6 +12,7 @@ export function filesUnder(folder, ...endings) {
   const visit = (at) => {
     for (const entry of readdirSync(path.join(root, at), { withFileTypes: true })) {
       const name = path.posix.join(at, entry.name);
+      if (entry.name === '.git') continue; // a file, in a second working tree
       if (entry.isDirectory()) {
         if (!skipped.test(entry.name)) visit(name);
       } else if (entry.name === '.git') {

@@ -28,15 +28,18 @@ const flags = [
   ...system('node-api-headers/include'),
 ];
 
-// The Windows backend needs Windows' headers, which are not on this system: said, not passed over in silence.
-const windowsOnly = path.join('native', 'port', 'iocp') + path.sep;
+// A backend needs its own system's headers: said, not passed over in silence.
+const backends = { epoll: 'linux', kqueue: 'darwin', iocp: 'win32' };
 // One file per family of processors; none of them takes a lock, and only one of them can be compiled here.
 const processorsOnly = path.join('native', 'port', 'cpu') + path.sep;
 const all = filesUnder('native', '.cc').filter((file) => !file.includes(processorsOnly));
-const sources = all.filter((file) => process.platform === 'win32' || !file.includes(windowsOnly));
-if (sources.length < all.length) {
-  console.log(`thread safety: ${all.length - sources.length} files of ${windowsOnly} need Windows`);
-}
+const elsewhere = Object.keys(backends).filter((name) => backends[name] !== process.platform);
+const sources = all.filter(
+  (file) => !elsewhere.some((name) => file.startsWith(path.posix.join('native/port', name, '/'))),
+);
+console.log(
+  `thread safety: ${all.length - sources.length} files of ${elsewhere.join(' and ')} need their own systems`,
+);
 const failed = sources.filter((file) => run(compiler, [...flags, file]) !== 0);
 console.log(
   `thread safety: ${sources.length - failed.length} files passed, ${failed.length} failed`,

@@ -10,7 +10,12 @@
 #else
 #include <cpuid.h>
 #include <nmmintrin.h>
+// Clang counts the instruction as a feature of its own; older versions of GCC do not know that name.
+#if defined(__clang__)
+#define IOCP_CRC32C_TARGET __attribute__((target("sse4.2,crc32")))
+#else
 #define IOCP_CRC32C_TARGET __attribute__((target("sse4.2")))
+#endif
 #endif
 
 namespace iocp {

@@ -36,6 +36,8 @@ void read_ahead(int fd, std::uint64_t offset, std::uint64_t length) noexcept {
   if (::readahead(fd, static_cast<off64_t>(offset), static_cast<std::size_t>(std::min(length, most))) != 0) return;
 }
 
+int sync_to_disk(int fd) noexcept { return ::fsync(fd); }
+
 timespec modification_time(const struct stat& status) noexcept { return status.st_mtim; }
 
 }  // namespace iocp

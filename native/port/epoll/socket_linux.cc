@@ -56,6 +56,7 @@ bool concerns_only_the_connection(int error) {
 }  // namespace
 
 const int kSendFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+const bool kAbstractPaths = true;
 
 int create_socket(int domain) noexcept { return ::socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0); }
 

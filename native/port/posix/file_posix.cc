@@ -127,7 +127,7 @@ Status File::truncate(std::uint64_t size) noexcept {
 }
 
 Status File::sync() noexcept {
-  const int result = retried([&] { return ::fsync(descriptor_of(raw_)); });
+  const int result = retried([&] { return sync_to_disk(descriptor_of(raw_)); });
   return result == 0 ? Status::ok : status_from_errno(errno);
 }
 
@@ -187,7 +187,7 @@ Status Folder::remove(const std::string& name) noexcept {
 }
 
 Status Folder::sync() noexcept {
-  const int result = retried([&] { return ::fsync(descriptor_of(raw_)); });
+  const int result = retried([&] { return sync_to_disk(descriptor_of(raw_)); });
   // EINVAL: a file system that needs none.
   return result == 0 || errno == EINVAL ? Status::ok : status_from_errno(errno);
 }

@@ -27,9 +27,12 @@ class Poller {
   Status open() noexcept;
   void close() noexcept;
 
-  // Edge-triggered, both directions, until remove(). The state at the time of the call is reported too, so
-  // nothing that arrived earlier is missed. ANY_THREAD.
+  // Edge-triggered: what there is to read until remove(), room to write at least once. The state at the time of the
+  // call is reported too, so nothing that arrived earlier is missed. ANY_THREAD.
   Status add(int fd, void* key) noexcept;
+  // Somebody waits for room to write: it is reported once more, at once if it is there already. Does nothing where
+  // add() reports every edge of it.
+  Status await_writable(int fd, void* key) noexcept;
   // To be called before `fd` is closed: afterwards no event carries its key.
   void remove(int fd) noexcept;
   // -1 = no limit. 0 events: the time is over, or a signal came.
@@ -41,7 +44,7 @@ class Poller {
 
  private:
   int queue_ = -1;
-  int waker_ = -1;  // unused where the queue can be woken without a descriptor of its own
+  [[maybe_unused]] int waker_ = -1;  // unused where the queue can be woken without a descriptor of its own
 };
 
 }  // namespace iocp

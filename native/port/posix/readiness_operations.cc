@@ -35,6 +35,9 @@ bool hung_up(const Socket& socket) { return socket.is(kPeerClosed | kFailed); }
 
 Status hang_up_status(const Socket& socket) { return failed_for_reader(socket) ? socket.error : Status::ok; }
 
+// macOS says EPROTOTYPE for a connection that is just being torn down, and EPIPE to whoever asks again.
+bool worth_repeating(int error) { return error == EINTR || error == EPROTOTYPE; }
+
 ssize_t send_slices(int fd, std::span<const ConstBytes> slices, std::size_t* asked) {
   std::array<iovec, Port::kMaxSlices> parts;
   std::size_t count = 0;
@@ -87,7 +90,10 @@ void Port::State::on_event(const PollEvent& event) noexcept {
       break;
   }
   if ((event.what & kPollReadable) != 0) socket.set(kMaybeReadable | kReadable);
-  if ((event.what & kPollWritable) != 0) socket.set(kWritable);
+  if ((event.what & kPollWritable) != 0) {
+    socket.set(kWritable);
+    socket.clear(kRoomAwaited);
+  }
   if ((event.what & kPollPeerClosed) != 0) socket.set(kPeerClosed | kMaybeReadable | kReadable);
   if ((event.what & kPollFailed) != 0) {
     const Status error = take_socket_error(socket.fd);
@@ -224,12 +230,12 @@ Status Port::State::receive(Socket& socket, MutableBytes target, std::uint32_t* 
 
 Status Port::State::send(Socket& socket, std::span<const ConstBytes> slices, std::uint32_t* bytes) noexcept {
   *bytes = 0;
-  if (!socket.is(kWritable)) return Status::would_block;
+  if (!socket.is(kWritable)) return await_room(socket);
   std::size_t asked = 0;
   ssize_t sent = 0;
   do {
     sent = send_slices(socket.fd, slices, &asked);
-  } while (sent < 0 && errno == EINTR);
+  } while (sent < 0 && worth_repeating(errno));
   if (sent >= 0) {
     counters.writes.add();
     *bytes = static_cast<std::uint32_t>(sent);
@@ -240,11 +246,19 @@ Status Port::State::send(Socket& socket, std::span<const ConstBytes> slices, std
   if (error == EAGAIN) {
     counters.blocked_writes.add();
     socket.clear(kWritable);
-    return Status::would_block;
+    return await_room(socket);
   }
   // EPIPE is the echo of what ended the connection, or of our own shutdown_write(): not a new error.
   if (error == EPIPE) return socket.is(kFailed) ? socket.error : Status::broken_pipe;
   return remember(socket, status_from_errno(error));
+}
+
+Status Port::State::await_room(Socket& socket) noexcept {
+  if (socket.is(kRoomAwaited)) return Status::would_block;
+  const Status status = poller.await_writable(socket.fd, &socket);
+  if (status != Status::ok) return remember(socket, status);
+  socket.set(kRoomAwaited);
+  return Status::would_block;
 }
 
 // After a read that filled its buffer nobody knows whether more is there; only then is the socket asked.

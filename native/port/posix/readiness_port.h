@@ -65,11 +65,12 @@ constexpr std::uint8_t kReadable = 2;       // a read will not block
 constexpr std::uint8_t kWritable = 4;       // worth a system call
 constexpr std::uint8_t kPeerClosed = 8;     // FIN came; bytes may be unread
 constexpr std::uint8_t kFailed = 16;        // `error` holds what ended the connection
+constexpr std::uint8_t kRoomAwaited = 32;   // the poller will report room to write
 
 class Socket {
  public:
   int fd = -1;
-  std::uint8_t flags = kWritable;
+  std::uint8_t flags = kWritable | kRoomAwaited;  // the poller reports room to a socket that is new to it
   SocketRole role = SocketRole::fresh;
   Status error = Status::ok;
   OperationQueue inbound;         // reads and zero-byte reads; accepts of a listener
@@ -132,6 +133,8 @@ struct Port::State {
   Status receive(Socket& socket, MutableBytes target, std::uint32_t* bytes) noexcept;
   Status send(Socket& socket, std::span<const ConstBytes> slices, std::uint32_t* bytes) noexcept;
   bool would_read(Socket& socket) noexcept;
+  // For a write that the socket has no room for: would_block, once the poller is bound to tell when there is some.
+  Status await_room(Socket& socket) noexcept;
 
   // --- readiness_transmit.cc
   Status transmit(Socket& socket, TransmitOperation& operation, std::uint32_t* bytes) noexcept;

@@ -21,7 +21,7 @@ int descriptor_of(RawFile raw) { return static_cast<int>(static_cast<std::uintpt
 
 Status Port::State::transmit(Socket& socket, TransmitOperation& operation, std::uint32_t* bytes) noexcept {
   *bytes = 0;
-  if (!socket.is(kWritable)) return Status::would_block;
+  if (!socket.is(kWritable)) return await_room(socket);
   const FileRange range = {descriptor_of(operation.file), operation.offset, operation.length};
   const ssize_t sent = send_file_range(socket.fd, operation.head, range);
   if (sent > 0) {
@@ -36,7 +36,7 @@ Status Port::State::transmit(Socket& socket, TransmitOperation& operation, std::
   if (error == EAGAIN) {
     counters.blocked_writes.add();
     socket.clear(kWritable);
-    return Status::would_block;
+    return await_room(socket);
   }
   if (concerns_the_file(error)) return status_from_errno(error);
   // As after a write: EPIPE is the echo of what ended the connection.

@@ -45,7 +45,7 @@ Status local_to_socket_address(const std::string& path, SocketAddress* out) {
   local.sun_family = AF_UNIX;
   if (path.empty()) return Status::invalid_argument;
   // A leading NUL names a socket in Linux's abstract namespace: no terminator, every byte counts.
-  const bool abstract = path.front() == '\0';
+  const bool abstract = kAbstractPaths && path.front() == '\0';
   if (!abstract && path.find('\0') != std::string::npos) return Status::invalid_argument;
   const std::size_t length = path.size() + (abstract ? 0 : 1);
   if (length > sizeof(local.sun_path)) return Status::name_too_long;

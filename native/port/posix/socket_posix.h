@@ -69,5 +69,7 @@ ssize_t send_file_range(int socket, ConstBytes head, const FileRange& range) noe
 
 // For send() and sendmsg(): never raise SIGPIPE, never block.
 extern const int kSendFlags;
+// Whether a Unix-domain path may begin with NUL and then names no file.
+extern const bool kAbstractPaths;
 
 }  // namespace iocp
