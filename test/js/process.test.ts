@@ -13,6 +13,7 @@ const WAYS: Array<[way: string, code: number | null, stdout: string, stderr: Reg
   ['nothing left to wait for', 0, '', /^$/],
   ['ref again', 4, '', /^$/],
   ['exit under load', 3, '', /^$/],
+  ['exit while listeners are slow', 3, '', /^$/],
   ['exit outside of a listener', 3, '', /^$/],
   ['exit right after listen', 3, '', /^$/],
   ['exit while connecting', 3, '', /^$/],
@@ -24,7 +25,7 @@ const WAYS: Array<[way: string, code: number | null, stdout: string, stderr: Reg
   ['worker thread throws', 0, 'worker expected', /^$/],
 ];
 
-describe.each(WORKERS)('a process with ioWorkers %i', (ioWorkers) => {
+describe.each([...WORKERS, 'auto'])('a process with ioWorkers %s', (ioWorkers) => {
   it.each(WAYS)('ends as it should: %s', async (way, code, stdout, stderr) => {
     const result = await runFixture('lifecycle.mjs', [way, String(ioWorkers)]);
     expect(result.signal).toBe(code === null ? 'SIGTERM' : null);
