@@ -76,6 +76,7 @@ bool EngineWrap::start_adaptive() {
   }
   // The doorbell keeps the loop alive, whoever steps.
   host_loop_.unref();
+  static_cast<void>(measure(monotonic_ns()));  // the first window begins
   return true;
 }
 

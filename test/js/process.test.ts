@@ -16,6 +16,7 @@ const WAYS: Array<[way: string, code: number | null, stdout: string, stderr: Reg
   ['nothing left to wait for', 0, '', /^$/],
   ['ref again', 4, '', /^$/],
   ['exit under load', 3, '', /^$/],
+  ['exit while listeners are slow', 3, '', /^$/],
   ['exit outside of a listener', 3, '', /^$/],
   ['exit right after listen', 3, '', /^$/],
   ['exit while connecting', 3, '', /^$/],
@@ -28,19 +29,23 @@ const WAYS: Array<[way: string, code: number | null, stdout: string, stderr: Reg
 ];
 
 // At the same time, for each is a process of its own, and some systems take a second to start one.
-describe.each(WORKERS)('a process with ioWorkers %i', { concurrent: true }, (ioWorkers) => {
-  it.each(WAYS)('ends as it should: %s', async (way, code, stdout, stderr) => {
-    const result = await runFixture('lifecycle.mjs', [way, String(ioWorkers)]);
-    expect(result.signal).toBe(code === null ? 'SIGTERM' : null);
-    expect(result.code).toBe(code);
-    expect(result.stdout).toBe(stdout);
-    expect(result.stderr).toMatch(stderr);
-  });
+describe.each([...WORKERS, 'auto'])(
+  'a process with ioWorkers %s',
+  { concurrent: true },
+  (ioWorkers) => {
+    it.each(WAYS)('ends as it should: %s', async (way, code, stdout, stderr) => {
+      const result = await runFixture('lifecycle.mjs', [way, String(ioWorkers)]);
+      expect(result.signal).toBe(code === null ? 'SIGTERM' : null);
+      expect(result.code).toBe(code);
+      expect(result.stdout).toBe(stdout);
+      expect(result.stderr).toMatch(stderr);
+    });
 
-  it('survives worker threads that are terminated at any moment', async () => {
-    const result = await runFixture('worker-threads.mjs', [String(ioWorkers)], 18_000);
-    expect(result.stderr).toBe('');
-    expect(result.stdout).toBe('survived');
-    expect(result.code).toBe(0);
-  });
-});
+    it('survives worker threads that are terminated at any moment', async () => {
+      const result = await runFixture('worker-threads.mjs', [String(ioWorkers)], 18_000);
+      expect(result.stderr).toBe('');
+      expect(result.stdout).toBe('survived');
+      expect(result.code).toBe(0);
+    });
+  },
+);
