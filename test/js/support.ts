@@ -186,9 +186,9 @@ export interface ChildResult {
 }
 
 // A limit is there so that nothing hangs, not to measure: Windows takes its time to start a process, Wine a second.
-const PATIENCE = process.platform === 'win32' ? 3 : 1;
+const PATIENCE = process.platform === 'win32' ? 6 : 1;
 
-/** Runs a program of fixtures/ to its end; kills it, visibly, after `limitMs` (three times as long on Windows). */
+/** Runs a program of fixtures/ to its end; kills it, visibly, after `limitMs` (six times as long on Windows). */
 export async function runFixture(
   name: string,
   args: string[] = [],
