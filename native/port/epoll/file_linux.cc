@@ -2,11 +2,12 @@
 #include "port/posix/file_posix.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 
 #include "port/posix/errno_status.h"
 
@@ -23,7 +24,8 @@ Status reserve_space(int fd, std::uint64_t size) noexcept {
 }
 
 int rename_without_replacing(int directory, const char* from, const char* to) noexcept {
-  if (::renameat2(directory, from, directory, to, RENAME_NOREPLACE) == 0) return 0;
+  // By its number: the C libraries of older systems, and musl's, have no function for it.
+  if (::syscall(SYS_renameat2, directory, from, directory, to, RENAME_NOREPLACE) == 0) return 0;
   // EINVAL: this file system does not know the flag. A second name fails when the name is taken, in one step too.
   if (errno != EINVAL && errno != ENOSYS) return -1;
   if (::linkat(directory, from, directory, to, 0) != 0) return -1;
@@ -33,7 +35,7 @@ int rename_without_replacing(int directory, const char* from, const char* to) no
 void read_ahead(int fd, std::uint64_t offset, std::uint64_t length) noexcept {
   // Waits only until the reads are under way. It fails on file systems that have nothing to read ahead from.
   const auto most = static_cast<std::uint64_t>(INT64_MAX) - offset;
-  if (::readahead(fd, static_cast<off64_t>(offset), static_cast<std::size_t>(std::min(length, most))) != 0) return;
+  if (::readahead(fd, static_cast<off_t>(offset), static_cast<std::size_t>(std::min(length, most))) != 0) return;
 }
 
 int sync_to_disk(int fd) noexcept { return ::fsync(fd); }
