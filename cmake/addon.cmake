@@ -44,6 +44,13 @@ if(WIN32)
   configure_file("${PROJECT_SOURCE_DIR}/cmake/win_node_api.cc.in" "${CMAKE_CURRENT_BINARY_DIR}/win_node_api.cc" @ONLY)
   target_sources(iocp PRIVATE "${CMAKE_CURRENT_BINARY_DIR}/win_node_api.cc")
 endif()
+if(IOCP_MEMORY_CAGE)
+  target_sources(iocp PRIVATE "${PROJECT_SOURCE_DIR}/test/addon/memory_cage.cc")
+endif()
+if(APPLE)
+  # Node-API's functions are the host's. cmake-js says so on macOS itself, but not when cross-compiling.
+  target_link_options(iocp PRIVATE "LINKER:-undefined,dynamic_lookup")
+endif()
 if(NOT WIN32 AND NOT APPLE)
   # Nothing but the module's entry points is visible, so two addons in one process never share symbols by accident.
   set(_exports "${PROJECT_SOURCE_DIR}/cmake/exports.map")

@@ -22,8 +22,9 @@ endif()
 
 if(WIN32)
   # Windows 10 1809: ConnectEx, GetQueuedCompletionStatusEx and the rest of what the port calls, and no min() macro.
+  # (Written as zig predefines it, which must not be told otherwise.)
   target_compile_definitions(iocp_settings INTERFACE
-    _WIN32_WINNT=0x0A00 WINVER=0x0A00 NTDDI_VERSION=0x0A000006 WIN32_LEAN_AND_MEAN NOMINMAX UNICODE _UNICODE)
+    _WIN32_WINNT=0x0a00 WINVER=0x0A00 NTDDI_VERSION=0x0A000006 WIN32_LEAN_AND_MEAN NOMINMAX UNICODE _UNICODE)
   if(NOT MSVC)
     # One file that needs nothing beside it: the compiler's libraries go in.
     target_link_options(iocp_settings INTERFACE -static)

