@@ -36,6 +36,8 @@ elseif(_platform STREQUAL "darwin")
 elseif(_platform STREQUAL "win32")
   set(CMAKE_SYSTEM_NAME Windows)
   set(_triple ${CMAKE_SYSTEM_PROCESSOR}-windows-gnu)
+  # zig has no synchronization.lib; this is the DLL that it stands for.
+  set(IOCP_WAIT_LIBRARY api-ms-win-core-synch-l1-2-0)
 elseif(_platform STREQUAL "freebsd")
   set(CMAKE_SYSTEM_NAME FreeBSD)
   set(_triple ${CMAKE_SYSTEM_PROCESSOR}-freebsd)

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { localTool, read, root } from '../run.mjs';
 
 const consumers = path.join(root, 'test/package');
-const limitMs = 300_000;
+const limitMs = 600_000;
 
 /** The first levels of what is published; whoever adds one says so here. */
 const published = [
@@ -120,14 +120,15 @@ export function echoes(runtime, user, { prefix = [], env = {}, settings = {} } =
 
 export function checkTypes(user) {
   const types = path.join(root, 'node_modules/@types');
-  for (const [module, resolution] of [
-    ['node16', 'node16'],
-    ['esnext', 'bundler'],
+  for (const [module, resolution, skipLibCheck] of [
+    ['node16', 'node16', 'false'],
+    // The declarations themselves have been checked once then, Node.js' own included.
+    ['esnext', 'bundler', 'true'],
   ]) {
     must(
       localTool('tsc'),
       [
-        ...['--noEmit', '--strict', '--target', 'es2022', '--skipLibCheck', 'false'],
+        ...['--noEmit', '--strict', '--target', 'es2022', '--skipLibCheck', skipLibCheck],
         ...['--lib', 'es2023,esnext.disposable', '--module', module],
         ...['--moduleResolution', resolution, '--typeRoots', types, '--types', 'node'],
         'consumer.ts',

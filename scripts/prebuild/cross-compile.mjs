@@ -1,23 +1,25 @@
-// `npm run test:cross-compile`: compiles for the systems that are not at hand, with warnings as errors. Nothing is
-// linked, for that is what takes zig minutes. On one of them everything is compiled, tests included; on the others the
-// port, which is where systems differ.
+// `npm run test:cross-compile`: compiles the port, which is where systems differ, for those that are not at hand, with
+// warnings as errors. Nothing is linked, for that is what takes zig minutes.
+//   npm run test:cross-compile [-- --all] [target…]   --all: the core and the native tests too
 import os from 'node:os';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 
 import { read, root } from '../run.mjs';
 import { chosenTargets, compiledOnly, targets } from './targets.mjs';
 import { needZig, runQuietly } from './zig.mjs';
 
-const cases = ['conformance_cases', 'posix_cases', 'stress_cases'];
-const wanted = {
-  'darwin-arm64': ['iocp_port_kqueue', 'iocp_core', ...cases],
-  'darwin-x64': ['iocp_port_kqueue'],
-  'freebsd-x64': ['iocp_port_kqueue'],
-};
-const all = [...targets, ...compiledOnly].filter((target) => target.name in wanted);
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { all: { type: 'boolean', default: false } },
+});
+const wanted = ['iocp_port_kqueue'];
+if (options.all) wanted.push('iocp_core', 'conformance_cases', 'posix_cases', 'stress_cases');
+const systems = ['darwin-arm64', 'darwin-x64', 'freebsd-x64'];
+const all = [...targets, ...compiledOnly].filter((target) => systems.includes(target.name));
 
 needZig();
-for (const target of chosenTargets(process.argv.slice(2), all)) {
+for (const target of chosenTargets(positionals, all)) {
   const begun = Date.now();
   const folder = path.join(root, 'build-cross', target.name);
   const log = path.join(folder, 'build.log');
@@ -30,7 +32,7 @@ for (const target of chosenTargets(process.argv.slice(2), all)) {
     target,
     log,
   );
-  const build = ['--build', folder, '--parallel', jobs, '--target', ...wanted[target.name]];
+  const build = ['--build', folder, '--parallel', jobs, '--target', ...wanted];
   runQuietly('cmake', build, target, log);
   const objects = read('find', [folder, '-name', '*.cc.o']).trim().split('\n').length;
   console.log(
