@@ -2,7 +2,7 @@
 // every platform and runtime this machine can offer. Prints a table of platform x {built, verified, loaded, suite}.
 //   npm run test:package [-- --quick]   --quick: this platform only, nothing fetched, no suites; where no prebuilt addon
 //                                       was made for it, the local build stands in for one
-// Built are the files that `npm run prebuild` left in prebuilds/; a runtime that cannot be had is "not here", never ok.
+// Built are the files that `npm run prebuilds` left in prebuilds/; a runtime that cannot be had is "not here", never ok.
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';

@@ -1,5 +1,5 @@
-// `npm run prebuild`: makes the prebuilt addons of every platform on one x64 Linux machine, then verifies each.
-//   npm run prebuild -- [target…]   some of them only, such as linux-x64-musl
+// `npm run prebuilds`: makes the prebuilt addons of every platform on one x64 Linux machine, then verifies each.
+//   npm run prebuilds -- [target…]   some of them only, such as linux-x64-musl
 // The first build for a target takes zig a minute or two, for its libc++; later ones take seconds. Targets come one
 // after another, because each of them uses all processors.
 import { rmSync, mkdirSync, statSync } from 'node:fs';

@@ -1,6 +1,6 @@
 // Proves that a prebuilt addon depends on its sources only: builds the targets again from nothing, in folders of other
 // names, and compares byte for byte.
-//   node scripts/prebuild/reproducible.mjs [target…]   (without: all that `npm run prebuild` has made)
+//   node scripts/prebuild/reproducible.mjs [target…]   (without: all that `npm run prebuilds` has made)
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import path from 'node:path';

@@ -9,7 +9,7 @@ const target = (platform, arch, libc) => ({
   file: `prebuilds/${platform}-${arch}/iocp${libc ? `.${libc}` : ''}.node`,
 });
 
-/** What `npm run prebuild` makes and the package contains. */
+/** What `npm run prebuilds` makes and the package contains. */
 export const targets = [
   target('linux', 'x64', 'glibc'),
   target('linux', 'x64', 'musl'),
