@@ -68,7 +68,8 @@ export function packThrown(given: unknown): Packed {
 
 /** The serialiser makes an empty object of what is an error by its prototype only, a DOMException above all. */
 function clonable(thrown: unknown): unknown {
-  if (!(thrown instanceof Error) || types.isNativeError(thrown)) return thrown;
+  const foreign = thrown instanceof DOMException || !types.isNativeError(thrown);
+  if (!(thrown instanceof Error) || !foreign) return thrown;
   const { name, message, stack } = thrown;
   const { code } = thrown as { code?: unknown };
   return Object.assign(new Error(message), { name, stack, code });
