@@ -123,11 +123,24 @@ function installTools() {
   read('npm', ['ci', '--force', '--ignore-scripts', '--no-audit', '--no-fund', ...where]);
 }
 
+/**
+ * Wine's server would end with the last program (Debian's runs it so), and a program that starts at that very moment
+ * loses it. This one stays for a minute after the last.
+ */
+function startServer() {
+  mkdirSync(prefix, { recursive: true });
+  const { status } = spawnSync('wineserver', ['-p60'], { env: environment({}), stdio: 'ignore' });
+  if (status === 0) return;
+  console.error(`wineserver -p60 failed (${status})`);
+  process.exit(1);
+}
+
 /** Makes Wine ready; ends the script with a message when something is missing. */
 export function prepareWine() {
   for (const tool of ['wine', 'wineserver']) needTool(tool);
   mkdirSync(path.join(folder, 'logs'), { recursive: true });
   installTools();
+  startServer();
   makePrefix();
   addWhatIsMissing();
 }
