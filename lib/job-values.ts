@@ -26,17 +26,27 @@ export const NOTHING: Packed = { form: Form.nothing, value: undefined };
 export const POSTED: Packed = { form: Form.posted, value: undefined };
 export const HELD: Packed = { form: Form.held, value: undefined };
 
+/** What the queue can hold of one value. */
+const BYTES_MAX = 2 ** 32 - 1;
+
+function bounded(form: Form, bytes: Uint8Array): Packed {
+  if (bytes.length <= BYTES_MAX) return { form, value: bytes };
+  throw new RangeError(`a job's value takes ${bytes.length} bytes: it may take ${BYTES_MAX}`);
+}
+
 /** The value in a form that crosses threads, or undefined when only a message port can carry it. */
 export function pack(value: unknown): Packed | undefined {
   if (value === undefined) return NOTHING;
   if (typeof value === 'string') return { form: Form.text, value };
   if (typeof value === 'number') return { form: Form.number, value };
-  if (Buffer.isBuffer(value)) return { form: Form.buffer, value };
+  if (Buffer.isBuffer(value)) return bounded(Form.buffer, value);
+  let bytes: Buffer;
   try {
-    return { form: Form.serialized, value: serialize(value) };
+    bytes = serialize(value);
   } catch {
     return undefined;
   }
+  return bounded(Form.serialized, bytes);
 }
 
 /** What was packed. */

@@ -12,7 +12,7 @@ import {
   processJobOf,
   RunningJob,
 } from './job.js';
-import { Form, NOTHING, pack, type Packed, packThrown, POSTED, unpack } from './job-values.js';
+import { Form, pack, type Packed, packThrown, POSTED, unpack } from './job-values.js';
 import type { FromWorker, ToWorker, WorkerStart } from './job-workers.js';
 
 /** After so many jobs that ended at once the thread's event loop gets its turn. */
@@ -134,8 +134,8 @@ class LogicalWorker {
     const { form, value } = packed;
     if (this.#native.finish(job.id, failed, form as JobForm, value)) return;
     // Out of memory for the result, most likely: its caller must hear of it all the same.
-    const { form: none } = NOTHING;
-    this.#native.finish(job.id, true, none, undefined);
+    const reason = packThrown(new Error('there was not enough memory for the result'));
+    this.#native.finish(job.id, true, reason.form as JobForm, reason.value);
   }
 }
 

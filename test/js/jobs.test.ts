@@ -82,6 +82,10 @@ describe('a job on a logical worker', () => {
 
   it('refuses data that cannot be copied, at once', async () => {
     await expect(workers(1).addJob(() => {})).rejects.toThrow(/could not be cloned/);
+    const huge = Object.defineProperty(Buffer.alloc(1), 'length', { value: 2 ** 32 });
+    await expect(workers(1).addJob(huge)).rejects.toThrow(
+      /takes 4294967296 bytes: it may take 4294967295/,
+    );
   });
 
   it('takes what is transferred, and gives back what it moves', async () => {
