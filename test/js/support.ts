@@ -188,7 +188,10 @@ export interface ChildResult {
 // A limit is there so that nothing hangs, not to measure: Windows takes its time to start a process, Wine a second.
 const PATIENCE = process.platform === 'win32' ? 6 : 1;
 
-/** Runs a program of fixtures/ to its end; kills it, visibly, after `limitMs` (six times as long on Windows). */
+/**
+ * Runs a program of fixtures/ to its end; kills it, visibly, after `limitMs` (six times as long on Windows), and with
+ * SIGTERM when it asks for that by writing "kill me".
+ */
 export async function runFixture(
   name: string,
   args: string[] = [],
@@ -202,7 +205,10 @@ export async function runFixture(
   });
   let stdout = '';
   let stderr = '';
-  child.stdout.on('data', (chunk) => (stdout += chunk));
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk;
+    if (stdout === 'kill me') child.kill('SIGTERM');
+  });
   child.stderr.on('data', (chunk) => (stderr += chunk));
   const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
   return { code, signal, stdout, stderr };
