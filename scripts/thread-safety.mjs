@@ -1,9 +1,12 @@
 // Runs Clang's thread-safety analysis over everything that takes a lock: port, core and binding. The annotations in
 // native/port/mutex.h say who guards what; breaking one of them fails here, before any test can be lucky.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import os from 'node:os';
 import path from 'node:path';
 
 import { filesUnder } from './files.mjs';
-import { needTool, root, run } from './run.mjs';
+import { needTool, root } from './run.mjs';
 
 const compiler = needTool('clang++-14', 'clang++');
 const system = (folder) => ['-isystem', path.join(root, 'node_modules', folder)];
@@ -40,8 +43,16 @@ const sources = all.filter(
 console.log(
   `thread safety: ${all.length - sources.length} files of ${elsewhere.join(' and ')} need their own systems`,
 );
-const failed = sources.filter((file) => run(compiler, [...flags, file]) !== 0);
-console.log(
-  `thread safety: ${sources.length - failed.length} files passed, ${failed.length} failed`,
-);
-process.exit(failed.length > 0 || sources.length === 0 ? 1 : 0);
+let failed = 0;
+const waiting = [...sources];
+/** One file after another; as many of these go on at a time as there are processors. */
+async function compileWaiting() {
+  for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+    const child = spawn(compiler, [...flags, file], { cwd: root, stdio: 'inherit' });
+    const [status] = await once(child, 'exit');
+    if (status !== 0) failed += 1;
+  }
+}
+await Promise.all(Array.from({ length: os.availableParallelism() }, compileWaiting));
+console.log(`thread safety: ${sources.length - failed} files passed, ${failed} failed`);
+process.exit(failed > 0 || sources.length === 0 ? 1 : 0);
