@@ -62,14 +62,18 @@ function describeMachO(file) {
   const headers = read(objdump, ['--macho', '--private-headers', file]);
   const symbols = blocks(text, 'Symbol').map((block) => ({
     name: (/Name: _(\S+)/.exec(block)?.[1] ?? '').trim(),
-    external: /Extern/.test(block),
-    undefined: /Type: Undef/.test(block),
+    undefined: /^ *Type: Undef/m.test(block), // and not RefType
   }));
-  const external = symbols.filter((each) => each.external);
+  // zig's linker takes no list of exports and adds its own, the weak operators new and delete of its libc++ (dyld puts
+  // those of the process in their place) and two names of every library.
+  const trie = read(objdump, ['--macho', '--exports-trie', file]);
+  const linkers = /^(_Z(n|d)[wal]\S*|_mh_dylib_header|__dso_handle)$/;
   return {
-    needed: blocks(text, 'NeededLibraries').flatMap((block) => all(block, /^ *(\S+)$/gm)),
-    imports: external.filter((each) => each.undefined).map((each) => each.name),
-    exports: external.filter((each) => !each.undefined).map((each) => each.name),
+    needed: blocks(text, 'NeededLibraries')
+      .flatMap((block) => all(block, /^ *(\S+)$/gm))
+      .filter((name) => name !== '@rpath/iocp.node'), // its own name
+    imports: symbols.filter((each) => each.undefined).map((each) => each.name),
+    exports: all(trie, /^0x\S+ +_(\S+)/gm).filter((name) => !linkers.test(name)),
     stripped: !/Name: __debug/.test(text),
     oldest:
       /minos (\S+)/.exec(headers)?.[1] ??
