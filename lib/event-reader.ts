@@ -131,23 +131,30 @@ export class EventReader {
 
   /** Hands every noted record to the sink, going on behind the last one it was given. */
   dispatch(): void {
+    while (this.#at < this.#end || this.#advance()) this.#dispatchRow();
+  }
+
+  #dispatchRow(): void {
     const sink = this.#sink;
-    while (this.#at < this.#end || this.#advance()) {
-      const at = this.#at;
-      const words = this.#words;
+    const words = this.#words;
+    const memory = this.#memory;
+    const end = this.#end;
+    let at = this.#at;
+    while (at < end) {
       const word = at >>> 2;
+      const kind = words[word] as number;
       const slot = words[word + 1] as number;
       const length = words[word + 2] as number;
       const body = at + RECORD_HEADER_BYTES;
-      const kind = words[word] as number;
+      // A large payload is beside the slab, whatever its length.
+      const inside = kind === Kind.large ? 0 : length;
+      at = body + ((inside + (RECORD_ALIGNMENT - 1)) & -RECORD_ALIGNMENT);
+      this.#at = at;
       if (kind === Kind.package) {
-        this.#at = body + ((length + (RECORD_ALIGNMENT - 1)) & -RECORD_ALIGNMENT);
-        sink.onPackage(slot, new PayloadView(this.#memory, body, length));
+        sink.onPackage(slot, new PayloadView(memory, body, length));
       } else if (kind === Kind.large) {
-        this.#at = body;
         sink.onPackage(slot, this.#larges[this.#nextLarge++] as Buffer);
       } else {
-        this.#at = body + ((length + (RECORD_ALIGNMENT - 1)) & -RECORD_ALIGNMENT);
         this.#dispatchRare(kind, slot, words, word + 4, words[word + 3] as number);
       }
     }

@@ -54,6 +54,9 @@ export class OutgoingFraming {
   readonly #delimiter: Buffer;
   readonly #overlaps: boolean;
   readonly #keepsHeader: boolean;
+  /** Bytes that are added to every payload of at most `#plainMax` bytes, and nothing else is to be checked. */
+  readonly #plainBytes: number;
+  readonly #plainMax: number;
 
   constructor(framing: NativeFraming) {
     const { type, offset, width, strip } = framing;
@@ -66,6 +69,17 @@ export class OutgoingFraming {
       (type === 'length' && strip >= 0 && strip < offset + width) ||
       (type === 'varint' && strip >= 0);
     this.readsPayload = type === 'delimiter' || this.#keepsHeader;
+    const plain = type === 'length' && !this.#keepsHeader;
+    this.#plainBytes = strip < 0 ? this.#headerBytes : strip;
+    this.#plainMax = plain ? this.#longestPlain() : -1;
+  }
+
+  /** The longest payload a length field can announce; -1 = short ones need a look as well. */
+  #longestPlain(): number {
+    const { adjust, maxLength } = this.#framing;
+    const counted = this.#plainBytes - this.#headerBytes;
+    if (counted < adjust) return -1;
+    return Math.min(maxLength, this.#fieldLimit - 1 + adjust) - counted;
   }
 
   /**
@@ -73,6 +87,7 @@ export class OutgoingFraming {
    * it. `payload` may be left out unless {@link readsPayload}.
    */
   framedSize(length: number, payload?: Uint8Array): number {
+    if (length <= this.#plainMax) return length + this.#plainBytes;
     if (this.readsPayload) {
       const { buffer, byteOffset } = payload as Uint8Array;
       const bytes = Buffer.from(buffer, byteOffset, length);

@@ -44,13 +44,9 @@ export class OutputBatch {
 
   /** Adds one payload of at most {@link BATCHED_PAYLOAD_MAX} bytes. */
   append(slot: number, generation: number, payload: Uint8Array, flags: number): void {
-    this.bytes.set(payload, this.open(slot, generation, payload.length, flags));
-  }
-
-  /** Adds a record whose payload the caller writes to the returned offset, at once. */
-  open(slot: number, generation: number, length: number, flags: number): number {
+    const { length } = payload;
     this.#reserve(length);
-    return this.#commit(slot, generation, length, flags);
+    this.bytes.set(payload, this.#commit(slot, generation, length, flags));
   }
 
   /**

@@ -50,6 +50,8 @@ export class Sender {
   readonly #framing: OutgoingFraming;
   readonly #limits: SenderLimits;
   readonly #tables: Tables;
+  /** With no more than this queued a send is always admitted, and nobody need wait. */
+  readonly #plentyBelow: number;
   #scheduled = false;
   #finishing: Context[] = [];
   #token = 0;
@@ -65,6 +67,7 @@ export class Sender {
     this.#batch = batch;
     this.#framing = framing;
     this.#limits = limits;
+    this.#plentyBelow = Math.min(limits.highWaterMark, limits.maxQueuedBytes);
     this.#tables = tables;
   }
 
@@ -75,6 +78,28 @@ export class Sender {
 
   /** `send` and `sendRaw`. */
   send(
+    context: Context,
+    payload: Uint8Array | string,
+    raw: boolean,
+    callback: SendCallback | undefined,
+  ): boolean {
+    const usable = context.phase === Phase.open && !this.closing && callback === undefined;
+    if (!usable || !isPayload(payload)) {
+      return this.#sendRare(context, payload, raw, callback);
+    }
+    const { length } = payload;
+    const size = raw ? length : this.#framing.framedSize(length, payload);
+    const bound = context.bound + size;
+    const common = bound <= this.#plentyBelow && length <= BATCHED_PAYLOAD_MAX && size > 0;
+    if (!common) return this.#sendRare(context, payload, raw, callback);
+    context.bound = bound;
+    this.#batch.append(context.slot, context.generation, payload, raw ? OutputFlag.raw : 0);
+    if (!this.delivering) this.#schedule();
+    return true;
+  }
+
+  /** `send` with everything that a small package on a healthy connection does not need. */
+  #sendRare(
     context: Context,
     payload: Uint8Array | string,
     raw: boolean,

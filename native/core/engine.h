@@ -158,6 +158,8 @@ class Engine {
   // Queues a command about a live context, with a reference. False = gone, or already on its way out.
   bool command(std::uint32_t slot, std::uint32_t generation, Command command);
   bool admits(ClientContext& context, std::uint64_t bytes) IOCP_REQUIRES(context.lock);
+  // Queues the record at the front of `batch`, and those after it that are for the same context; returns the rest.
+  ConstBytes queue_run(ClientContext& context, OutputHeader header, ConstBytes batch);
   Queued queue_package(ClientContext& context, ConstBytes payload, std::uint32_t flags) IOCP_REQUIRES(context.lock);
   Queued queue_shared(ClientContext& context, SharedBytes* bytes, std::uint32_t flags) IOCP_REQUIRES(context.lock);
   // After bytes were queued: the mark for `written`, and one flush command per context and batch.

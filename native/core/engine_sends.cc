@@ -7,26 +7,45 @@
 #include "port/check.h"
 
 namespace iocp {
+namespace {
+
+OutputHeader read_output_header(ConstBytes batch) {
+  OutputHeader header;
+  IOCP_CHECK(batch.size() >= sizeof header);
+  std::memcpy(&header, batch.data(), sizeof header);
+  IOCP_CHECK(output_record_bytes(header.length) <= batch.size());
+  return header;
+}
+
+}  // namespace
 
 void Engine::submit_batch(ConstBytes batch) {
   ++batches_;
-  std::size_t at = 0;
-  while (at < batch.size()) {
-    OutputHeader header;
-    IOCP_CHECK(batch.size() - at >= sizeof header);
-    std::memcpy(&header, batch.data() + at, sizeof header);
-    IOCP_CHECK(header.length <= batch.size() - at - sizeof header);
-    const ConstBytes payload = batch.subspan(at + sizeof header, header.length);
-    at += output_record_bytes(header.length);
+  while (!batch.empty()) {
+    const OutputHeader header = read_output_header(batch);
     ClientContext* context = table_.find(header.slot, header.generation);
     if (context == nullptr) {
       ++sends_to_the_gone_;
-      continue;
+      batch = batch.subspan(output_record_bytes(header.length));
+    } else {
+      batch = queue_run(*context, header, batch);
     }
-    ScopedLock guard(context->lock);
-    queue_package(*context, payload, header.flags);
   }
   send_flushes();
+}
+
+ConstBytes Engine::queue_run(ClientContext& context, OutputHeader header, ConstBytes batch) {
+  // Packages to one context tend to follow each other: it is found and locked once for all of them.
+  ScopedLock guard(context.lock);
+  const std::uint32_t slot = header.slot;
+  const std::uint32_t generation = header.generation;
+  do {
+    queue_package(context, batch.subspan(sizeof header, header.length), header.flags);
+    batch = batch.subspan(output_record_bytes(header.length));
+    if (batch.empty()) break;
+    header = read_output_header(batch);
+  } while (header.slot == slot && header.generation == generation);
+  return batch;
 }
 
 Status Engine::send(std::uint32_t slot, std::uint32_t generation, ConstBytes payload, std::uint32_t flags) {
