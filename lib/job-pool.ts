@@ -7,9 +7,9 @@ import { addon, type JobForm, type JobQueue, type JobWorker } from './binding.js
 import { abortError, closedError, IocpError } from './errors.js';
 import { isThenable, type JobEngine, type ProcessJob, processJobOf, RunningJob } from './job.js';
 import { Form, HELD, pack, type Packed, POSTED, unpack, unpackThrown } from './job-values.js';
-import { JobWorkers } from './job-workers.js';
+import { type EngineSettings, JobWorkers } from './job-workers.js';
 import type { JobSettings, JobRequest } from './options.js';
-import type { JobStats } from './types.js';
+import type { ClientHandle, JobStats } from './types.js';
 
 /** Jobs on the main thread give the event loop its turn after so many milliseconds. */
 const MAIN_TURN_MS = 5;
@@ -21,9 +21,6 @@ const Outcome = { done: 0, failed: 1, workerDied: 2 } as const;
 const Cancelled = { gone: 0, removed: 1, running: 2 } as const;
 const RESULT_WORDS = 5;
 const FIGURES = 9;
-
-/** On the main thread nothing has to be moved. */
-const mainEngine: JobEngine = { move: (result) => result };
 
 /** One caller of `addJob`. */
 class Entry {
@@ -78,6 +75,10 @@ class Entry {
 export class JobPool {
   readonly #settings: JobSettings;
   readonly #onError: (error: Error) => void;
+  /** What jobs on the main thread get: there nothing has to be moved. */
+  readonly #engine: JobEngine;
+  /** The engine's handle, once there is an engine: all workers see this word. */
+  readonly #handle = new Int32Array(new SharedArrayBuffer(4));
   readonly #queue: JobQueue;
   readonly #workers: JobWorkers | undefined;
   readonly #main: JobWorker | undefined;
@@ -98,8 +99,14 @@ export class JobPool {
   #loaded: Promise<ProcessJob> | undefined;
   #quiet: (() => void) | undefined;
 
-  constructor(settings: JobSettings, onError: (error: Error) => void) {
+  constructor(
+    settings: JobSettings,
+    engine: EngineSettings,
+    findClient: (id: number) => ClientHandle | undefined,
+    onError: (error: Error) => void,
+  ) {
     this.#settings = settings;
+    this.#engine = { move: (result) => result, findClient };
     this.#onError = onError;
     this.#queue = new addon.JobQueue(settings.maxQueuedJobs, () => this.#onRing());
     if (typeof settings.jobs === 'function') {
@@ -109,8 +116,13 @@ export class JobPool {
       return;
     }
     this.#workers = new JobWorkers(
-      this.#queue.handle,
-      settings.jobs,
+      {
+        handle: this.#queue.handle,
+        module: settings.jobs,
+        engine: this.#handle,
+        settings: engine,
+        deliver: settings.deliver,
+      },
       {
         onNeed: (id, send) => this.#onNeed(id, send),
         onResult: (id, result) => this.#onPostedResult(id, result),
@@ -118,6 +130,11 @@ export class JobPool {
       },
       (number) => this.#queue.retire(number),
     );
+  }
+
+  /** There is an engine, which workers may attach to. */
+  engineStarted(handle: number): void {
+    Atomics.store(this.#handle, 0, handle);
   }
 
   /** Starts the workers that the options ask for, once. */
@@ -164,7 +181,7 @@ export class JobPool {
 
   /**
    * No more jobs. `'drain'` runs those that wait, `'reject'` rejects them; what is not over after `graceMs` is rejected
-   * and its worker ended.
+   * and its worker ended, by {@link end}.
    */
   async close(mode: 'drain' | 'reject', graceMs: number): Promise<void> {
     this.#closing = true;
@@ -174,7 +191,11 @@ export class JobPool {
     this.#rejectWaiting();
     for (const entry of [...this.#entries.values()]) this.#reject(entry, closedError('addJob'));
     this.#entries.clear();
-    await this.#workers?.terminate();
+  }
+
+  /** After {@link close}. Workers that process packages have `graceMs` to be done with them. */
+  async end(graceMs: number): Promise<void> {
+    await this.#workers?.terminate(graceMs);
     this.#main?.destroy();
     this.#queue.destroy();
   }
@@ -282,7 +303,7 @@ export class JobPool {
     try {
       const { jobs } = this.#settings;
       const processJob = typeof jobs === 'function' ? jobs : await this.#load(jobs);
-      const result = await processJob(job as never, mainEngine);
+      const result = await processJob(job as never, this.#engine);
       if (entry.settle()) entry.resolve(result);
     } catch (error) {
       this.#reject(entry, error);
@@ -448,7 +469,7 @@ export class JobPool {
         processJob,
         undefined,
         job,
-        mainEngine,
+        this.#engine,
       );
     } catch (thrown) {
       this.#finishHeld(entry, true, thrown);
