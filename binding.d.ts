@@ -268,8 +268,11 @@ export class JobQueue {
   cancel(id: number): 0 | 1 | 2;
   /** Removes all that wait; their ids. */
   clear(): number[];
-  /** Rows of five: id, outcome (0 done, 1 failed, 2 its worker died), worker, form, value. */
-  takeResults(): unknown[];
+  /**
+   * Rows of five: id, outcome (0 done, 1 failed, 2 its worker died), worker, form, value. At most so many rows; when there
+   * are as many, there may be more, for which `onRing` will not be called.
+   */
+  takeResults(most: number): unknown[];
   /** The worker is told `null` by its next `take`. */
   retire(worker: number): void;
   /** Writes waiting, running, done, failed, cancelled, wait µs p50 and p99, run µs p50 and p99. */

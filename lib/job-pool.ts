@@ -20,6 +20,8 @@ const Outcome = { done: 0, failed: 1, workerDied: 2 } as const;
 /** What cancelling answers; the numbers are the addon's. */
 const Cancelled = { gone: 0, removed: 1, running: 2 } as const;
 const RESULT_WORDS = 5;
+/** Results taken at a time: between two portions those who wait for them run, and their memory can be reclaimed. */
+const RESULTS_PER_TURN = 1024;
 const FIGURES = 9;
 
 /** One caller of `addJob`. */
@@ -93,6 +95,7 @@ export class JobPool {
   #rejected = 0;
   #started = false;
   #closing = false;
+  #ended = false;
   #referenced = true;
   #hasRef = false;
   #mainBusy = false;
@@ -197,6 +200,7 @@ export class JobPool {
   async end(graceMs: number): Promise<void> {
     await this.#workers?.terminate(graceMs);
     this.#main?.destroy();
+    this.#ended = true;
     this.#queue.destroy();
   }
 
@@ -327,16 +331,22 @@ export class JobPool {
 
   // --- out of the queue -----------------------------------------------------------------------------------------
 
-  #onRing(): void {
-    const rows = this.#queue.takeResults();
-    for (let at = 0; at < rows.length; at += RESULT_WORDS) {
-      const [id, outcome, worker, form, value] = rows.slice(at, at + RESULT_WORDS);
-      const entry = this.#entries.get(id as number);
-      if (entry === undefined) continue;
-      this.#onResult(entry, outcome as number, worker as number, form as Form, value);
-    }
+  readonly #onRing = (): void => {
+    if (this.#takeResults() && !this.#ended) setImmediate(this.#onRing);
     this.#admitWaiting();
     this.updateRef();
+  };
+
+  /** True: there may be more. */
+  #takeResults(): boolean {
+    const rows = this.#queue.takeResults(RESULTS_PER_TURN);
+    for (let at = 0; at < rows.length; at += RESULT_WORDS) {
+      const entry = this.#entries.get(rows[at] as number);
+      if (entry === undefined) continue;
+      const [outcome, worker, form] = rows.slice(at + 1, at + 4) as [number, number, Form];
+      this.#onResult(entry, outcome, worker, form, rows[at + 4]);
+    }
+    return rows.length === RESULTS_PER_TURN * RESULT_WORDS;
   }
 
   #onResult(entry: Entry, outcome: number, worker: number, form: Form, value: unknown): void {
@@ -383,7 +393,8 @@ export class JobPool {
 
   #onDeath(number: number, cause: Error, ready: boolean): void {
     // What the worker was running is a result by now, though perhaps not taken yet.
-    this.#onRing();
+    while (this.#takeResults());
+    this.#admitWaiting();
     const lost = this.#dead.get(number) ?? [];
     this.#dead.delete(number);
     for (const entry of lost) {

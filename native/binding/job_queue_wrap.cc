@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "binding/arguments.h"
 #include "binding/directory.h"
 #include "binding/job_clock.h"
 #include "binding/job_values.h"
@@ -67,8 +68,7 @@ Napi::Value JobQueueWrap::cancel(const Napi::CallbackInfo& info) {
 Napi::Value JobQueueWrap::clear(const Napi::CallbackInfo& info) { return id_array(info.Env(), queue_->clear()); }
 
 Napi::Value JobQueueWrap::take_results(const Napi::CallbackInfo& info) {
-  results_.clear();
-  queue_->take_results(&results_);
+  queue_->take_results(&results_, word(info, 0));
   constexpr std::size_t kWords = 5;
   Napi::Array row = Napi::Array::New(info.Env(), results_.size() * kWords);
   std::uint32_t at = 0;
@@ -79,6 +79,7 @@ Napi::Value JobQueueWrap::take_results(const Napi::CallbackInfo& info) {
     row.Set(at++, static_cast<double>(result.payload.form));
     row.Set(at++, payload_value(info.Env(), result.payload));
   }
+  results_.clear();
   return row;
 }
 

@@ -92,15 +92,14 @@ std::vector<JobId> JobQueue::clear() {
   return removed;
 }
 
-void JobQueue::take_results(std::vector<JobResult>* into) {
+bool JobQueue::take_results(std::vector<JobResult>* into, std::size_t most) {
   ScopedLock guard(mutex_);
-  owner_rung_ = false;
-  if (into->empty()) {
-    into->swap(results_);
-    return;
+  for (std::size_t taken = 0; taken < most && !results_.empty(); ++taken) {
+    into->push_back(std::move(results_.front()));
+    results_.pop_front();
   }
-  for (JobResult& result : results_) into->push_back(std::move(result));
-  results_.clear();
+  owner_rung_ = !results_.empty();
+  return owner_rung_;
 }
 
 void JobQueue::retire(std::uint32_t worker) {

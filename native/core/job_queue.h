@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <unordered_map>
@@ -84,8 +85,9 @@ class JobQueue {
   Cancelled cancel(JobId id) IOCP_EXCLUDES(mutex_);
   // Removes all that wait; returns them, in the order they would have run.
   std::vector<JobId> clear() IOCP_EXCLUDES(mutex_);
-  // Appends what was finished since the last call, in order.
-  void take_results(std::vector<JobResult>* into) IOCP_EXCLUDES(mutex_);
+  // Appends what was finished since the last call, in order, at most so many. True: there are more, for which the bell
+  // will not be rung.
+  bool take_results(std::vector<JobResult>* into, std::size_t most = SIZE_MAX) IOCP_EXCLUDES(mutex_);
   // The worker finishes what it runs and is told `retire` then.
   void retire(std::uint32_t worker) IOCP_EXCLUDES(mutex_);
   JobFigures figures() const IOCP_EXCLUDES(mutex_);
@@ -151,7 +153,7 @@ class JobQueue {
   std::map<std::int32_t, Line, std::greater<>> lines_ IOCP_GUARDED_BY(mutex_);
   std::unordered_map<std::uint32_t, Attached> workers_ IOCP_GUARDED_BY(mutex_);
   std::vector<std::uint32_t> idle_ IOCP_GUARDED_BY(mutex_);  // the last one is roused first: its caches are warm
-  std::vector<JobResult> results_ IOCP_GUARDED_BY(mutex_);
+  std::deque<JobResult> results_ IOCP_GUARDED_BY(mutex_);
   std::shared_ptr<Bell> owner_bell_ IOCP_GUARDED_BY(mutex_);
   bool owner_rung_ IOCP_GUARDED_BY(mutex_) = false;
   bool room_wanted_ IOCP_GUARDED_BY(mutex_) = false;
