@@ -273,7 +273,8 @@ export class WorkerEngine implements EventSink {
 
   readonly #finish = (): void => {
     for (const { service, slot, generation } of this.#finishing.splice(0)) {
-      if (service.last === undefined && !service.aborted) this.#native.finish(slot, generation);
+      const over = service.last !== undefined || service.aborted || service.released;
+      if (!over) this.#native.finish(slot, generation);
     }
   };
 

@@ -22,16 +22,17 @@ Engine::Sent Engine::queue(Outgoing& out, const LogicalWorker* sender, std::uint
 }
 
 void Engine::tell_lanes(Outgoing& out) {
+  // Before anything is sent: who has an answer finds it counted.
+  others_sent_.fetch_add(out.packages_sent, std::memory_order_relaxed);
+  others_dropped_.fetch_add(out.packages_dropped, std::memory_order_relaxed);
+  others_to_the_gone_.fetch_add(out.sends_to_the_gone, std::memory_order_relaxed);
+  out.packages_sent = out.packages_dropped = out.sends_to_the_gone = 0;
   for (std::size_t i = 0; i < out.flushes.size(); ++i) {
     if (out.flushes[i].empty()) continue;
     lanes_[i]->enqueue_all(out.flushes[i]);
     lanes_[i]->wake_owner();
     out.flushes[i].clear();
   }
-  others_sent_.fetch_add(out.packages_sent, std::memory_order_relaxed);
-  others_dropped_.fetch_add(out.packages_dropped, std::memory_order_relaxed);
-  others_to_the_gone_.fetch_add(out.sends_to_the_gone, std::memory_order_relaxed);
-  out.packages_sent = out.packages_dropped = out.sends_to_the_gone = 0;
 }
 
 bool Engine::describe(std::uint32_t slot, std::uint32_t generation, ContextEnds* out) {

@@ -66,6 +66,8 @@ void LogicalWorker::leave() {
 
 void LogicalWorker::dismiss() {
   ScopedLock guard(gate_);
+  // Each command that is not told holds a context.
+  if (engine_ != nullptr) engine_->tell_lanes(*outgoing_);
   engine_ = nullptr;
   mailbox_.discard_everything();
 }

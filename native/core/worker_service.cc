@@ -79,6 +79,7 @@ void Worker::on_release(ClientContext& context, std::uint32_t worker_number, std
   context.worker->lose_context();
   context.worker = nullptr;
   context.leaving = false;
+  context.end_told = false;  // if it was told, it did not answer that
   context.luggage = std::move(luggage);
   assign(context);
   if (context.ends_when_released && context.state == ContextState::open) {

@@ -299,6 +299,21 @@ describe('a connection that goes to another worker', () => {
     await expect.poll(threads).toEqual([3, 3, 3, 3]);
   });
 
+  it('is ended by the new one when its peer ended while the old one was busy', async () => {
+    const { made, port } = await service(1);
+    const peer = await RawPeer.connect({ port });
+    await peer.write(frame(JSON.stringify({ do: 'later', turns: 100, value: 'long' })));
+    await until(() => made.stats().packagesReceived === 1 && made.connectionCount === 1);
+    peer.socket.end();
+    const [context] = [...made.contexts()] as [ClientContext];
+    await until(() => context.peerEnded);
+    await made.setWorkers(0);
+    await made.setWorkers(1);
+    await peer.when(() => peer.closed);
+    expect(peer.error).toBeUndefined();
+    expect(peer.received.includes('"long"')).toBe(true);
+  });
+
   it('goes when its package is processed, not before', async () => {
     const { made, port } = await service(1);
     const [caller] = await callers(port, 1);
@@ -313,7 +328,7 @@ describe('a connection that goes to another worker', () => {
 
 describe('setWorkers walking under load', () => {
   // The walk lasts IOCP_WALK_SECONDS: a moment by default, a minute when it is to be sure.
-  const seconds = Number(process.env.IOCP_WALK_SECONDS ?? '4');
+  const seconds = Number(process.env.IOCP_WALK_SECONDS ?? '2');
   const steps = [0, 8, 1, 4, 0, 2];
 
   it('loses, repeats and reorders nothing', { timeout: (seconds + 60) * 1000 }, async () => {

@@ -278,3 +278,24 @@ TEST_WITHIN("logical workers: die at any moment, and the books are in order", 12
     stress::stop_and_check(server);
   }
 }
+
+TEST_WITHIN("logical workers: an engine that goes finds what was sent and not told, and answers no more", 30) {
+  stress::Handler nothing;
+  stress::EchoClient connecting(1'000'000, false);
+  Owner server(stress::options_for(2, 1, true), nothing);
+  Owner client(stress::options_for(1, 1, true), connecting);
+  const auto visitor = std::make_shared<LogicalWorker>(1, std::make_shared<SleepingBell>());
+  CHECK(server.engine().roster()->attach(visitor));
+  stress::connect(client, server.listen(), 1);
+  const std::array<std::uint8_t, 3> bytes = {1, 2, 3};
+  // The first context of the first lane, as soon as there is one.
+  while (visitor->send(0, 1, bytes, 0).status == iocp::Status::gone) std::this_thread::yield();
+  client.stop();
+  const std::shared_ptr<iocp::Roster> roster = server.engine().roster();
+  server.stop();
+  CHECK(visitor->send(0, 1, bytes, 0).status == iocp::Status::gone);
+  CHECK(!visitor->disconnect(0, 1, false, 0));
+  CHECK(!roster->attach(std::make_shared<LogicalWorker>(2, std::make_shared<SleepingBell>())));
+  visitor->leave();
+  stress::stop_and_check(server);
+}
