@@ -63,8 +63,12 @@ export const layout: {
  * | connectFailed = 9 (no slot) | token | status, syscall |
  * | listenerFailed = 10 (no slot) | listener id | status, syscall |
  * | closed = 11 (no slot) | – | contexts that ended cleanly, contexts that were reset |
+ * | leaving = 12 | 0 = answer with `release`, 1 = another has it now | none |
+ *
+ * A logical worker (class EngineWorker) gets package, large, connected, ended, drain, leaving and disconnected; for it
+ * the token of `connected` is 1 when the context is new to all logical workers, the listener id 1 when there is luggage.
  */
-export type RecordKind = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11;
+export type RecordKind = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12;
 
 /** Framing, already validated. Byte counts; `delimiter` non-empty for type 'delimiter'. */
 export interface NativeFraming {
@@ -109,6 +113,8 @@ export interface NativeOptions {
   maxQueuedBytes: number;
   /** 0 = disconnect, 1 = drop, 2 = throw (TypeScript throws; the engine drops what slips through). */
   onOverflow: 0 | 1 | 2;
+  /** Packages are for logical workers (class EngineWorker). */
+  deliverToWorkers: boolean;
 }
 
 /**
@@ -125,6 +131,8 @@ export class Engine {
    */
   constructor(options: NativeOptions, deliver: Deliver, ranges: Int32Array, output: Uint8Array);
 
+  /** What an `EngineWorker` of any environment attaches to; 0 = not started, or destroyed. */
+  readonly handle: number;
   /** I/O threads that step for good; 0 = stepped from the JavaScript thread, always or as long as it has time. */
   readonly ioThreads: number;
   /** Lanes that want slabs, at least 1. A context's slot belongs to lane `slot % lanes`. */
@@ -182,7 +190,7 @@ export class Engine {
 
   /** Writes the figures named by `statNames`. */
   stats(out: Float64Array): void;
-  /** Writes bytesReceived, bytesSent, packagesReceived, packagesSent, queuedBytes, peerEnded (0/1). False = gone. */
+  /** Writes bytesReceived, bytesSent, packagesReceived, packagesSent, queuedBytes, peerEnded (0/1), connected (0/1). False = gone. */
   contextStats(slot: number, generation: number, out: Float64Array): boolean;
   /** Writes rtt µs, rtt variance µs, retransmits, congestion window segments, unacknowledged segments, delivery rate B/s. False = gone. */
   tcpInfo(slot: number, generation: number, out: Float64Array): boolean;
@@ -190,6 +198,55 @@ export class Engine {
   /** Whether the engine keeps the event loop alive; starts referenced. */
   ref(): void;
   unref(): void;
+}
+
+/**
+ * A logical worker's end of an engine, in any environment of the process. Calls about contexts answer "gone" from the
+ * moment the engine is destroyed.
+ */
+export class EngineWorker {
+  /**
+   * `worker`: a number no other logical worker of the engine has or had. `onRing` is called when `pump` would find
+   * something; it must not throw. `deliver` and `ranges` as for `Engine`.
+   */
+  constructor(
+    handle: number,
+    worker: number,
+    onRing: () => void,
+    deliver: Deliver,
+    ranges: Int32Array,
+  );
+  /** False when there is no such engine, or `destroy` was called. */
+  readonly attached: boolean;
+  /** Whether it has no contexts, and nothing waits to be delivered. */
+  readonly idle: boolean;
+  /** As `Engine.supply`, of the one lane 0. */
+  supply(index: number, slab: Uint8Array): void;
+  /** From now on it is given contexts. */
+  serve(): void;
+  /** It is given no more; each one that it has gets a `leaving` record. */
+  retire(): void;
+  /** Calls `deliver` with what waits. True = more waits still: call again in the next turn of the event loop. */
+  pump(): boolean;
+  /** The answer to `leaving`. `luggage` goes to the next logical worker. False = gone. */
+  release(slot: number, generation: number, luggage: Uint8Array | null): boolean;
+  /** What came along with the context, once. */
+  luggage(slot: number, generation: number): Buffer | undefined;
+  /** Queues one package (flags: 1 = raw), to be told to the I/O workers by `flush`. Bytes queued now, or minus the status. */
+  send(slot: number, generation: number, payload: Uint8Array, flags: number): number;
+  flush(): void;
+  /** As those of `Engine`, each after a `flush`. */
+  disconnect(slot: number, generation: number, graceful: boolean, graceMs: number): boolean;
+  finish(slot: number, generation: number): boolean;
+  pause(slot: number, generation: number): boolean;
+  resume(slot: number, generation: number): boolean;
+  /** As those of `Engine`. */
+  contextStats(slot: number, generation: number, out: Float64Array): boolean;
+  tcpInfo(slot: number, generation: number, out: Float64Array): boolean;
+  /** Family (4, 6, 0 = local), remote address and port, local address and port. */
+  describe(slot: number, generation: number): [number, string, number, string, number] | undefined;
+  /** Contexts that it still has are reset. Idempotent. */
+  destroy(): void;
 }
 
 /**
@@ -211,8 +268,11 @@ export class JobQueue {
   cancel(id: number): 0 | 1 | 2;
   /** Removes all that wait; their ids. */
   clear(): number[];
-  /** Rows of five: id, outcome (0 done, 1 failed, 2 its worker died), worker, form, value. */
-  takeResults(): unknown[];
+  /**
+   * Rows of five: id, outcome (0 done, 1 failed, 2 its worker died), worker, form, value. At most so many rows; when there
+   * are as many, there may be more, for which `onRing` will not be called.
+   */
+  takeResults(most: number): unknown[];
   /** The worker is told `null` by its next `take`. */
   retire(worker: number): void;
   /** Writes waiting, running, done, failed, cancelled, wait µs p50 and p99, run µs p50 and p99. */

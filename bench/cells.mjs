@@ -49,8 +49,9 @@ export function prepare(names) {
 
 const ticksPerSecond = 100; // USER_HZ, fixed by Linux for /proc
 
-function cpuSeconds(pid) {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+// Of the whole process, or of the thread that it began with.
+function cpuSeconds(pid, file = 'stat') {
+  const stat = readFileSync(`/proc/${pid}/${file}`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
@@ -111,13 +112,17 @@ async function generate(scenario, server, times) {
   const [command, ...rest] = [...withDescriptors(scenario.connections + 64), loadgen, ...args];
   const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
   const gone = exited(child);
-  let cpuBefore = 0;
+  const { pid } = server.child;
+  const cpu = () => [cpuSeconds(pid), cpuSeconds(pid, `task/${pid}/stat`)];
+  let cpuBefore = [0, 0];
   let result;
   for await (const line of createInterface({ input: child.stdout })) {
-    if (line === 'measuring') cpuBefore = cpuSeconds(server.child.pid);
+    if (line === 'measuring') cpuBefore = cpu();
     else {
       result = JSON.parse(line);
-      result.server_cpu_seconds = cpuSeconds(server.child.pid) - cpuBefore;
+      const [all, mainThread] = cpu().map((seconds, index) => seconds - cpuBefore[index]);
+      result.server_cpu_seconds = all;
+      result.main_thread_cpu_seconds = mainThread;
       result.server_rss_bytes = residentBytes(server.child.pid);
       result.server_rss_at_start_bytes = server.residentAtStart;
     }

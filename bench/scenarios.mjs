@@ -33,6 +33,7 @@ export const drivers = {
     options: { ioWorkers: 0 },
     family: 'stepped',
   },
+  'iocp-workers': { command: node('iocp-workers.mjs') },
   'iocp-fanout': { command: node('iocp-fanout.mjs'), family: 'iocp' },
 };
 

@@ -8,6 +8,8 @@ import type * as Binding from '../binding.js';
 export type Addon = typeof Binding;
 /** The raw engine. */
 export type Engine = Binding.Engine;
+/** A logical worker's end of the raw engine. */
+export type EngineWorker = Binding.EngineWorker;
 /** The owner's end of the raw job queue. */
 export type JobQueue = Binding.JobQueue;
 /** A worker's end of the raw job queue. */

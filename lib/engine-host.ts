@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 
 import { addon, type Engine } from './binding.js';
 import { ClientContext, familyName, type Link, Phase } from './client-context.js';
+import { disconnectReason } from './disconnect-reason.js';
 import {
   abortError,
   closedError,
@@ -30,14 +31,12 @@ import { RANGE_WORDS } from './records.js';
 import { Sender } from './sender.js';
 import { SLABS_PER_LANE_STEPPED, SLABS_PER_LANE_THREADED, SlabSupply } from './slabs.js';
 import { buildStats } from './stats.js';
-import type { DisconnectedBy, DisconnectReason, IocpEvents, IocpStats } from './types.js';
+import type { IocpEvents, IocpStats } from './types.js';
 
 /** Rows of the array in which the engine announces filled slab ranges. */
 const RANGE_ROWS = 256;
 /** More figures than any native call writes for one context. */
 const CONTEXT_FIGURES = 8;
-
-const DISCONNECTED_BY: readonly DisconnectedBy[] = ['local', 'peer', 'guard', 'error'];
 
 /** One address to connect to. */
 export interface Attempt<Data> {
@@ -119,6 +118,11 @@ export class EngineHost<Data> implements EventSink {
     }
     this.#slabs.start(this.#engine.lanes, slabsPerLane);
     this.updateRef();
+  }
+
+  /** What logical workers attach to. */
+  get handle(): number {
+    return this.#engine.handle;
   }
 
   /** Contexts whose `disconnect` was not emitted yet. */
@@ -344,13 +348,7 @@ export class EngineHost<Data> implements EventSink {
     for (const { callback } of context.waiting?.splice(0) ?? []) {
       this.#todo.push(() => callback(goneError(context.id)));
     }
-    const syscall = syscallName(addon, record.syscall);
-    const reason: DisconnectReason = {
-      code: statusCode(addon, record.status),
-      ...(syscall === undefined ? {} : { syscall }),
-      by: DISCONNECTED_BY[record.by] ?? 'error',
-      message: record.message || statusMessage(addon, record.status),
-    };
+    const reason = disconnectReason(record);
     this.#todo.push(() => this.#emitter.emit('disconnect', context, reason));
     this.#work();
   }

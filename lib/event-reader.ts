@@ -52,6 +52,8 @@ export interface EventSink {
   onConnectFailed(token: number, status: number, syscall: number): void;
   onListenerFailed(listener: number, status: number, syscall: number): void;
   onClosed(ended: number, reset: number): void;
+  /** Of a logical worker only: let go of the context; `gone`: it is another's now. */
+  onLeaving?(slot: number, gone: boolean): void;
 }
 
 type MakeBuffer = new (memory: ArrayBuffer, offset: number, length: number) => Buffer;
@@ -206,6 +208,8 @@ export class EventReader {
         return sink.onListenerFailed(extra, at(0), at(1));
       case Kind.closed:
         return sink.onClosed(at(0), at(1));
+      case Kind.leaving:
+        return sink.onLeaving?.(slot, extra === 1);
       default:
         throw new Error(`the engine wrote a record of the unknown kind ${kind}`);
     }

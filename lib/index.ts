@@ -3,11 +3,21 @@
 export { ClientContext } from './client-context.js';
 export { IocpError, type IocpErrorDetails } from './errors.js';
 export { Iocp } from './iocp.js';
-export type { Job, JobEngine, ProcessJob, TransferableObject } from './job.js';
+export type {
+  Job,
+  JobEngine,
+  ProcessConnection,
+  ProcessDisconnect,
+  ProcessDrain,
+  ProcessJob,
+  ProcessPackage,
+  TransferableObject,
+} from './job.js';
 export type {
   AddJobOptions,
   Addresses,
   AddressFamily,
+  ClientHandle,
   CloseOptions,
   CloseReport,
   ConnectOptions,

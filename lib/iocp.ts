@@ -223,7 +223,7 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
    */
   async addJob(data: unknown, options?: AddJobOptions): Promise<unknown> {
     const request = readAddJobOptions(options);
-    return this.#pool('addJob').add(data, request);
+    return this.#serving('addJob').add(data, request);
   }
 
   /**
@@ -235,7 +235,7 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
    */
   async setWorkers(count: number): Promise<void> {
     const workers = workersOf('setWorkers', count);
-    await this.#pool('setWorkers').setWorkers(workers);
+    await this.#serving('setWorkers').setWorkers(workers);
   }
 
   /** The engine's figures; cheap enough to be asked for every 500 ms. */
@@ -261,13 +261,26 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
     return this;
   }
 
+  /** The pool of jobs, with the engine whose packages its workers process. */
+  #serving(action: string): JobPool {
+    const pool = this.#pool(action);
+    if (this.#settings.deliverToWorkers) this.#open(action);
+    return pool;
+  }
+
   /** The pool of jobs, made if need be. */
   #pool(action: string): JobPool {
     const { jobs } = this.#settings;
     if (jobs === undefined) throw new TypeError(`${action} needs the option jobs`);
     if (this.#closing !== undefined) throw closedError(action);
     if (this.#jobs === undefined) {
-      this.#jobs = new JobPool(jobs, (error) => this.emit('error', error));
+      const { framing, highWaterMark, maxQueuedBytes } = this.#settings.native;
+      this.#jobs = new JobPool(
+        jobs,
+        { framing, highWaterMark, maxQueuedBytes, onOverflow: this.#settings.onOverflow },
+        (id) => this.findClient(id),
+        (error) => this.emit('error', error),
+      );
       this.#jobs.setReferenced(this.#referenced);
     }
     return this.#jobs;
@@ -282,7 +295,11 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
       );
       this.#host.ref(this.#referenced);
       if (this.#acceptPaused) this.#host.pauseAccept();
-      if (this.#settings.jobs !== undefined) this.#pool(action).start();
+      if (this.#settings.jobs !== undefined) {
+        const pool = this.#pool(action);
+        pool.engineStarted(this.#host.handle);
+        pool.start();
+      }
     }
     return this.#host;
   }
@@ -304,12 +321,15 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
     if (this.#jobs !== undefined) {
       this.#host?.pauseAccept();
       await this.#jobs.close(jobs, graceMs);
-      this.#finalJobStats = this.#jobs.stats();
-      this.#jobs = undefined;
+      // Workers that process packages do so until the last connection has ended.
+      if (!this.#settings.deliverToWorkers) await this.#endJobs(0);
     }
-    const left = this.#hurried ? 0 : graceMs - (performance.now() - begin);
-    const leftMs = Math.max(0, Math.round(left));
-    const [ended, reset] = await this.#endEngine(leftMs);
+    const leftMs = (): number => {
+      const left = this.#hurried ? 0 : graceMs - (performance.now() - begin);
+      return Math.max(0, Math.round(left));
+    };
+    const [ended, reset] = await this.#endEngine(leftMs());
+    await this.#endJobs(leftMs());
     const host = this.#host;
     this.#finalStats = host?.stats();
     this.#host = undefined;
@@ -318,6 +338,14 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
     const report: CloseReport = { contexts: ended + reset, drained: ended, reset, durationMs };
     setImmediate(() => this.emit('close', report));
     return report;
+  }
+
+  async #endJobs(graceMs: number): Promise<void> {
+    const jobs = this.#jobs;
+    if (jobs === undefined) return;
+    await jobs.end(graceMs);
+    this.#finalJobStats = jobs.stats();
+    this.#jobs = undefined;
   }
 
   /** Resolves outside of the engine's own call, so that it may be destroyed. */

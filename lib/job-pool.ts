@@ -7,9 +7,9 @@ import { addon, type JobForm, type JobQueue, type JobWorker } from './binding.js
 import { abortError, closedError, IocpError } from './errors.js';
 import { isThenable, type JobEngine, type ProcessJob, processJobOf, RunningJob } from './job.js';
 import { Form, HELD, pack, type Packed, POSTED, unpack, unpackThrown } from './job-values.js';
-import { JobWorkers } from './job-workers.js';
+import { type EngineSettings, JobWorkers } from './job-workers.js';
 import type { JobSettings, JobRequest } from './options.js';
-import type { JobStats } from './types.js';
+import type { ClientHandle, JobStats } from './types.js';
 
 /** Jobs on the main thread give the event loop its turn after so many milliseconds. */
 const MAIN_TURN_MS = 5;
@@ -20,10 +20,9 @@ const Outcome = { done: 0, failed: 1, workerDied: 2 } as const;
 /** What cancelling answers; the numbers are the addon's. */
 const Cancelled = { gone: 0, removed: 1, running: 2 } as const;
 const RESULT_WORDS = 5;
+/** Results taken at a time: between two portions those who wait for them run, and their memory can be reclaimed. */
+const RESULTS_PER_TURN = 1024;
 const FIGURES = 9;
-
-/** On the main thread nothing has to be moved. */
-const mainEngine: JobEngine = { move: (result) => result };
 
 /** One caller of `addJob`. */
 class Entry {
@@ -78,6 +77,10 @@ class Entry {
 export class JobPool {
   readonly #settings: JobSettings;
   readonly #onError: (error: Error) => void;
+  /** What jobs on the main thread get: there nothing has to be moved. */
+  readonly #engine: JobEngine;
+  /** The engine's handle, once there is an engine: all workers see this word. */
+  readonly #handle = new Int32Array(new SharedArrayBuffer(4));
   readonly #queue: JobQueue;
   readonly #workers: JobWorkers | undefined;
   readonly #main: JobWorker | undefined;
@@ -92,14 +95,21 @@ export class JobPool {
   #rejected = 0;
   #started = false;
   #closing = false;
+  #ended = false;
   #referenced = true;
   #hasRef = false;
   #mainBusy = false;
   #loaded: Promise<ProcessJob> | undefined;
   #quiet: (() => void) | undefined;
 
-  constructor(settings: JobSettings, onError: (error: Error) => void) {
+  constructor(
+    settings: JobSettings,
+    engine: EngineSettings,
+    findClient: (id: number) => ClientHandle | undefined,
+    onError: (error: Error) => void,
+  ) {
     this.#settings = settings;
+    this.#engine = { move: (result) => result, findClient };
     this.#onError = onError;
     this.#queue = new addon.JobQueue(settings.maxQueuedJobs, () => this.#onRing());
     if (typeof settings.jobs === 'function') {
@@ -109,8 +119,13 @@ export class JobPool {
       return;
     }
     this.#workers = new JobWorkers(
-      this.#queue.handle,
-      settings.jobs,
+      {
+        handle: this.#queue.handle,
+        module: settings.jobs,
+        engine: this.#handle,
+        settings: engine,
+        deliver: settings.deliver,
+      },
       {
         onNeed: (id, send) => this.#onNeed(id, send),
         onResult: (id, result) => this.#onPostedResult(id, result),
@@ -118,6 +133,11 @@ export class JobPool {
       },
       (number) => this.#queue.retire(number),
     );
+  }
+
+  /** There is an engine, which workers may attach to. */
+  engineStarted(handle: number): void {
+    Atomics.store(this.#handle, 0, handle);
   }
 
   /** Starts the workers that the options ask for, once. */
@@ -164,7 +184,7 @@ export class JobPool {
 
   /**
    * No more jobs. `'drain'` runs those that wait, `'reject'` rejects them; what is not over after `graceMs` is rejected
-   * and its worker ended.
+   * and its worker ended, by {@link end}.
    */
   async close(mode: 'drain' | 'reject', graceMs: number): Promise<void> {
     this.#closing = true;
@@ -174,8 +194,13 @@ export class JobPool {
     this.#rejectWaiting();
     for (const entry of [...this.#entries.values()]) this.#reject(entry, closedError('addJob'));
     this.#entries.clear();
-    await this.#workers?.terminate();
+  }
+
+  /** After {@link close}. Workers that process packages have `graceMs` to be done with them. */
+  async end(graceMs: number): Promise<void> {
+    await this.#workers?.terminate(graceMs);
     this.#main?.destroy();
+    this.#ended = true;
     this.#queue.destroy();
   }
 
@@ -282,7 +307,7 @@ export class JobPool {
     try {
       const { jobs } = this.#settings;
       const processJob = typeof jobs === 'function' ? jobs : await this.#load(jobs);
-      const result = await processJob(job as never, mainEngine);
+      const result = await processJob(job as never, this.#engine);
       if (entry.settle()) entry.resolve(result);
     } catch (error) {
       this.#reject(entry, error);
@@ -306,16 +331,22 @@ export class JobPool {
 
   // --- out of the queue -----------------------------------------------------------------------------------------
 
-  #onRing(): void {
-    const rows = this.#queue.takeResults();
-    for (let at = 0; at < rows.length; at += RESULT_WORDS) {
-      const [id, outcome, worker, form, value] = rows.slice(at, at + RESULT_WORDS);
-      const entry = this.#entries.get(id as number);
-      if (entry === undefined) continue;
-      this.#onResult(entry, outcome as number, worker as number, form as Form, value);
-    }
+  readonly #onRing = (): void => {
+    if (this.#takeResults() && !this.#ended) setImmediate(this.#onRing);
     this.#admitWaiting();
     this.updateRef();
+  };
+
+  /** True: there may be more. */
+  #takeResults(): boolean {
+    const rows = this.#queue.takeResults(RESULTS_PER_TURN);
+    for (let at = 0; at < rows.length; at += RESULT_WORDS) {
+      const entry = this.#entries.get(rows[at] as number);
+      if (entry === undefined) continue;
+      const [outcome, worker, form] = rows.slice(at + 1, at + 4) as [number, number, Form];
+      this.#onResult(entry, outcome, worker, form, rows[at + 4]);
+    }
+    return rows.length === RESULTS_PER_TURN * RESULT_WORDS;
   }
 
   #onResult(entry: Entry, outcome: number, worker: number, form: Form, value: unknown): void {
@@ -362,7 +393,8 @@ export class JobPool {
 
   #onDeath(number: number, cause: Error, ready: boolean): void {
     // What the worker was running is a result by now, though perhaps not taken yet.
-    this.#onRing();
+    while (this.#takeResults());
+    this.#admitWaiting();
     const lost = this.#dead.get(number) ?? [];
     this.#dead.delete(number);
     for (const entry of lost) {
@@ -448,7 +480,7 @@ export class JobPool {
         processJob,
         undefined,
         job,
-        mainEngine,
+        this.#engine,
       );
     } catch (thrown) {
       this.#finishHeld(entry, true, thrown);

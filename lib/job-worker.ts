@@ -1,5 +1,6 @@
 // The program of a logical worker: takes jobs from the native queue, one at a time, runs the user's module on them and
-// gives the results back. Runs in a worker_thread of its own; knows nothing of connections.
+// gives the results back. Runs in a worker_thread of its own; connections are
+// worker-engine.ts.
 
 import { parentPort, workerData } from 'node:worker_threads';
 
@@ -11,9 +12,12 @@ import {
   type ProcessJob,
   processJobOf,
   RunningJob,
+  type ServiceModule,
+  serviceOf,
 } from './job.js';
 import { Form, pack, type Packed, packThrown, POSTED, unpack } from './job-values.js';
 import type { FromWorker, ToWorker, WorkerStart } from './job-workers.js';
+import { WorkerEngine } from './worker-engine.js';
 
 /** After so many jobs that ended at once the thread's event loop gets its turn. */
 const JOBS_PER_TURN = 64;
@@ -24,21 +28,37 @@ const port = parentPort!;
 const tell = (message: FromWorker, transfer: readonly object[] = []): void =>
   port.postMessage(message, transfer as never);
 
+/** This thread's end of the engine, when it is first needed and there is one. */
+let ofEngine: WorkerEngine | undefined;
+
 const engine: JobEngine = {
   move: (result, transfer) => new Moved(result, transfer) as never,
+  findClient: (id) => engineEnd()?.find(id),
 };
+
+/** What the user's module does with packages; without `deliver: 'workers'`, nothing. */
+let service: ServiceModule = { processPackage: () => {} };
+
+function engineEnd(): WorkerEngine | undefined {
+  const handle = Atomics.load(start.engine, 0);
+  if (handle === 0) return undefined;
+  ofEngine ??= new WorkerEngine(handle, start.number, start.settings, service, engine);
+  return ofEngine;
+}
 
 class LogicalWorker {
   readonly #processJob: ProcessJob;
   readonly #native = new addon.JobWorker(start.handle, start.number, () => this.#onRing());
   #busy = false;
+  #serves = false;
+  #retired = false;
   #running: RunningJob | undefined;
   /** A job that waits for its posted data. */
   #awaited: { id: number; priority: number; waitedUs: number } | undefined;
 
   constructor(processJob: ProcessJob) {
     this.#processJob = processJob;
-    port.on('message', (message: ToWorker) => this.#onPosted(message));
+    port.on('message', (message: ToWorker) => this.#onMessage(message));
     port.unref();
   }
 
@@ -62,7 +82,10 @@ class LogicalWorker {
         this.#busy = false;
         return;
       }
-      if (row === null) process.exit(); // ends this thread only
+      if (row === null) {
+        this.#retire();
+        return;
+      }
       const [id, priority, waitedUs, form, value] = row;
       if (form === Form.posted) {
         this.#awaited = { id, priority, waitedUs };
@@ -76,7 +99,25 @@ class LogicalWorker {
     setImmediate(this.#work);
   };
 
-  #onPosted({ id, data }: ToWorker): void {
+  /** No more jobs; connections go to other workers first. */
+  #retire(): void {
+    this.#retired = true;
+    // Ends this thread only.
+    if (this.#serves) ofEngine!.retire(() => process.exit());
+    else process.exit();
+  }
+
+  #onMessage(message: ToWorker): void {
+    if (message.kind === 'data') {
+      this.#onPosted(message.id, message.data);
+    } else if (start.deliver && !this.#retired) {
+      this.#serves = true;
+      engineEnd()?.serve();
+      tell({ kind: 'serving' });
+    }
+  }
+
+  #onPosted(id: number, data: unknown): void {
     const awaited = this.#awaited;
     if (awaited?.id !== id) return;
     this.#awaited = undefined;
@@ -142,7 +183,8 @@ class LogicalWorker {
 async function main(): Promise<void> {
   // A real import() also in CommonJS output, so that modules of either kind load.
   const loaded: unknown = await import(start.module);
-  new LogicalWorker(processJobOf(loaded, start.module)).start();
+  if (start.deliver) service = serviceOf(loaded, start.module);
+  new LogicalWorker(processJobOf(loaded, start.module, start.deliver)).start();
 }
 
 void main();

@@ -3,6 +3,9 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 
+import type { NativeFraming } from './binding.js';
+import type { OverflowPolicy } from './types.js';
+
 /** What a worker's program is started with. */
 export interface WorkerStart {
   /** The queue's handle. */
@@ -11,21 +14,34 @@ export interface WorkerStart {
   number: number;
   /** URL of the user's module. */
   module: string;
+  /** Memory of one word, shared by all: the engine's handle, once there is an engine. */
+  engine: Int32Array;
+  settings: EngineSettings;
+  /** Whether the module processes packages. */
+  deliver: boolean;
+}
+
+/** What a worker must know of the engine to send. */
+export interface EngineSettings {
+  framing: NativeFraming;
+  highWaterMark: number;
+  maxQueuedBytes: number;
+  onOverflow: OverflowPolicy;
 }
 
 /** A worker's messages; everything that needs no message goes through the native queue. */
 export type FromWorker =
+  /** It has loaded its module, and takes jobs. */
   | { kind: 'ready' }
+  /** It takes connections as well. */
+  | { kind: 'serving' }
   /** The data of this job travels by message. */
   | { kind: 'need'; id: number }
   /** The result of this job, which the queue announces apart. */
   | { kind: 'result'; id: number; result: unknown };
 
-/** The data of a job that was asked for. */
-export interface ToWorker {
-  id: number;
-  data: unknown;
-}
+/** The data of a job that was asked for, or the sign that connections may come. */
+export type ToWorker = { kind: 'data'; id: number; data: unknown } | { kind: 'serve' };
 
 /** What the set tells its owner. */
 export interface WorkerEvents {
@@ -37,6 +53,8 @@ export interface WorkerEvents {
 
 interface Thread {
   worker: Worker;
+  /** It can be told through the queue to end. */
+  attached: boolean;
   ready: boolean;
   retiring: boolean;
   bornAt: number;
@@ -55,8 +73,7 @@ const LONGEST_PAUSE_MS = 5000;
 
 /** Keeps `target` logical workers. */
 export class JobWorkers {
-  readonly #handle: number;
-  readonly #module: string;
+  readonly #start: Omit<WorkerStart, 'number'>;
   readonly #events: WorkerEvents;
   readonly #retire: (number: number) => void;
   readonly #threads = new Map<number, Thread>();
@@ -67,13 +84,11 @@ export class JobWorkers {
   #waiters: Waiter[] = [];
 
   constructor(
-    handle: number,
-    module: string,
+    start: Omit<WorkerStart, 'number'>,
     events: WorkerEvents,
     retire: (number: number) => void,
   ) {
-    this.#handle = handle;
-    this.#module = module;
+    this.#start = start;
     this.#events = events;
     this.#retire = retire;
   }
@@ -104,12 +119,25 @@ export class JobWorkers {
     });
   }
 
-  /** Ends the threads, whatever they are doing. */
-  async terminate(): Promise<void> {
-    this.#target = 0;
+  /** Ends the threads, whatever they are doing; before that they have `graceMs` to end by themselves. */
+  async terminate(graceMs: number): Promise<void> {
     clearTimeout(this.#pause);
+    this.#pause = undefined;
+    if (graceMs > 0) await this.#untilEnded(graceMs);
+    this.#target = 0;
     for (const thread of this.#threads.values()) thread.retiring = true;
     await Promise.all([...this.#threads.values()].map(({ worker }) => worker.terminate()));
+  }
+
+  #untilEnded(graceMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, graceMs);
+      const ended = (): void => {
+        clearTimeout(timer);
+        resolve();
+      };
+      this.resize(0).then(ended, ended);
+    });
   }
 
   #adjust(): void {
@@ -117,7 +145,7 @@ export class JobWorkers {
     for (const [number, thread] of staying.slice(this.#target)) {
       thread.retiring = true;
       // One that has not attached to the queue yet cannot be told through it.
-      if (thread.ready) this.#retire(number);
+      if (thread.attached) this.#retire(number);
       else void thread.worker.terminate();
     }
     if (this.#pause !== undefined) return;
@@ -126,13 +154,14 @@ export class JobWorkers {
 
   #spawn(): void {
     const number = ++this.#lastNumber;
-    const start: WorkerStart = { handle: this.#handle, number, module: this.#module };
+    const start: WorkerStart = { ...this.#start, number };
     const worker = new Worker(join(__dirname, 'job-worker.js'), {
       workerData: start,
       name: `iocp job worker ${number}`,
     });
     const thread: Thread = {
       worker,
+      attached: false,
       ready: false,
       retiring: false,
       bornAt: performance.now(),
@@ -149,14 +178,22 @@ export class JobWorkers {
   #onMessage(number: number, thread: Thread, message: FromWorker): void {
     switch (message.kind) {
       case 'ready':
-        thread.ready = true;
+        thread.attached = true;
         if (thread.retiring) this.#retire(number);
-        this.#tellWaiters();
+        else if (!this.#start.deliver) this.#onReady(thread);
+        // Only now: it could not be ended otherwise than with its connections.
+        else thread.worker.postMessage({ kind: 'serve' } satisfies ToWorker);
+        break;
+      case 'serving':
+        this.#onReady(thread);
         break;
       case 'need': {
         const { id } = message;
         this.#events.onNeed(id, (data, transfer) =>
-          thread.worker.postMessage({ id, data } satisfies ToWorker, transfer as never),
+          thread.worker.postMessage(
+            { kind: 'data', id, data } satisfies ToWorker,
+            transfer as never,
+          ),
         );
         break;
       }
@@ -164,6 +201,11 @@ export class JobWorkers {
         this.#events.onResult(message.id, message.result);
         break;
     }
+  }
+
+  #onReady(thread: Thread): void {
+    thread.ready = true;
+    this.#tellWaiters();
   }
 
   #onExit(number: number, thread: Thread, code: number): void {

@@ -1,4 +1,6 @@
-// What a job is to the function that runs it, in whichever thread. Knows no queue.
+// What a job is to the function that runs it, in whichever thread, and what a module of jobs exports. Knows no queue.
+
+import type { ClientHandle, DisconnectReason } from './types.js';
 
 /** One job, as `processJob` gets it. */
 export interface Job<Data = unknown> {
@@ -21,6 +23,11 @@ export interface JobEngine {
    * as in `return engine.move(bytes, [bytes.buffer])`.
    */
   move<Result>(result: Result, transfer: readonly TransferableObject[]): Result;
+  /**
+   * The live connection with this id. In a logical worker, what it sends goes to the I/O workers without a detour over
+   * the main thread.
+   */
+  findClient(id: number): ClientHandle | undefined;
 }
 
 /** What structured clone can move. */
@@ -28,6 +35,31 @@ export type TransferableObject = ArrayBuffer | import('node:worker_threads').Mes
 
 /** The function that runs jobs: the default export of the module that `jobs` names. */
 export type ProcessJob = (job: Job<never>, engine: JobEngine) => unknown;
+
+/**
+ * Processes one package, with `deliver: 'workers'`: the export `processPackage`. Packages of one connection come in
+ * order, each when what the one before returned has settled. What it throws is the worker's `uncaughtException`, and a
+ * rejection its `unhandledRejection`: both end the worker, unless its module has a listener for them.
+ */
+export type ProcessPackage = (context: ClientHandle, payload: Buffer, engine: JobEngine) => unknown;
+/** The export `processConnection`: a connection is new. Its packages wait while the returned promise is pending. */
+export type ProcessConnection = (context: ClientHandle, engine: JobEngine) => unknown;
+/** The export `processDrain`: after a `send` returned false, the queue fell below the low-water mark. */
+export type ProcessDrain = (context: ClientHandle, engine: JobEngine) => void;
+/** The export `processDisconnect`: a connection is over, and its packages are processed. */
+export type ProcessDisconnect = (
+  context: ClientHandle,
+  reason: DisconnectReason,
+  engine: JobEngine,
+) => void;
+
+/** What a module exports that processes packages. */
+export interface ServiceModule {
+  processPackage: ProcessPackage;
+  processConnection?: ProcessConnection | undefined;
+  processDrain?: ProcessDrain | undefined;
+  processDisconnect?: ProcessDisconnect | undefined;
+}
 
 /** A job while it runs. Its signal is made when it is first asked for: few jobs do. */
 export class RunningJob<Data = unknown> implements Job<Data> {
@@ -71,11 +103,34 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | undefined)?.then === 'function';
 }
 
-/** The default export of a module of either kind. */
-export function processJobOf(loaded: unknown, module: string): ProcessJob {
+/** The default export of a module of either kind. `optional`: without one, every job is rejected. */
+export function processJobOf(loaded: unknown, module: string, optional = false): ProcessJob {
   // A CommonJS module that was compiled from `export default` has one more `default` inside.
   const outer = (loaded as { default?: unknown }).default;
   const inner = typeof outer === 'function' ? outer : (outer as { default?: unknown })?.default;
   if (typeof inner === 'function') return inner as ProcessJob;
-  throw new TypeError(`jobs: ${module} must have a function as its default export`);
+  const missing = new TypeError(`jobs: ${module} must have a function as its default export`);
+  if (!optional) throw missing;
+  return () => Promise.reject(missing);
+}
+
+/** The exports of a module of either kind that process packages. */
+export function serviceOf(loaded: unknown, module: string): ServiceModule {
+  const outer = loaded as Record<string, unknown>;
+  const inner = (outer['default'] ?? {}) as Record<string, unknown>;
+  const exported = (name: string): unknown => {
+    const found = outer[name] ?? inner[name];
+    if (found === undefined || typeof found === 'function') return found;
+    throw new TypeError(`jobs: ${name} of ${module} must be a function`);
+  };
+  const processPackage = exported('processPackage');
+  if (processPackage === undefined) {
+    throw new TypeError(`jobs: ${module} must export processPackage for deliver 'workers'`);
+  }
+  return {
+    processPackage,
+    processConnection: exported('processConnection'),
+    processDrain: exported('processDrain'),
+    processDisconnect: exported('processDisconnect'),
+  } as ServiceModule;
 }

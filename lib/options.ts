@@ -39,6 +39,8 @@ export const GRACE_MS = 5000;
 /** Options of an `Iocp`, validated. */
 export interface Settings {
   native: NativeOptions;
+  /** Packages are for logical workers. */
+  deliverToWorkers: boolean;
   onOverflow: OverflowPolicy;
   signal: AbortSignal | undefined;
   captureRejections: boolean;
@@ -53,6 +55,8 @@ export interface JobSettings {
   workers: number;
   maxQueuedJobs: number;
   onJobOverflow: JobOverflowPolicy;
+  /** Whether the workers are given packages as well. */
+  deliver: boolean;
 }
 
 /** Options of `addJob`, validated. */
@@ -331,6 +335,7 @@ const IOCP_OPTIONS = [
   'onOverflow',
   'workers',
   'jobs',
+  'deliver',
   'maxQueuedJobs',
   'onJobOverflow',
   'signal',
@@ -350,6 +355,14 @@ function ioWorkersOf(value: unknown): number {
   return value;
 }
 
+/** Whether packages are for logical workers. */
+function deliverOf(given: IocpOptions): boolean {
+  const deliver = choice('deliver', given.deliver, 'main', ['main', 'workers']);
+  if (deliver === 'main') return false;
+  if (typeof given.jobs === 'string' || (given.jobs as unknown) instanceof URL) return true;
+  throw new TypeError("deliver 'workers' needs jobs to be a module: a path or a URL");
+}
+
 /** The URL of the module that `jobs` names. */
 function moduleOf(value: string | URL): string {
   if (value instanceof URL) return value.href;
@@ -357,7 +370,7 @@ function moduleOf(value: string | URL): string {
   return /^(file|data|node):/.test(value) ? value : pathToFileURL(resolve(value)).href;
 }
 
-function jobsOf(given: IocpOptions): JobSettings | undefined {
+function jobsOf(given: IocpOptions, deliver: boolean): JobSettings | undefined {
   const { jobs } = given;
   const allowed = 'a path, a URL or a function';
   if (jobs === undefined) {
@@ -385,6 +398,7 @@ function jobsOf(given: IocpOptions): JobSettings | undefined {
       'wait',
       'callerRuns',
     ]),
+    deliver,
   };
 }
 
@@ -418,8 +432,11 @@ export function readOptions(options: IocpOptions | undefined): Settings {
     'drop',
     'throw',
   ]);
+  const deliverToWorkers = deliverOf(given);
+  const ioWorkers = ioWorkersOf(given.ioWorkers);
   const native: NativeOptions = {
-    ioWorkers: ioWorkersOf(given.ioWorkers),
+    // This thread has nothing to do with packages then, and is left in peace.
+    ioWorkers: deliverToWorkers && ioWorkers === AUTO_IO_WORKERS ? 1 : ioWorkers,
     processors: availableParallelism(),
     maxConnections: integer('maxConnections', given.maxConnections, 10_000, 1, CONNECTIONS_MAX),
     maxFreeBuffers: integer('maxFreeBuffers', given.maxFreeBuffers, 1024, -1, 2 ** 24),
@@ -435,10 +452,12 @@ export function readOptions(options: IocpOptions | undefined): Settings {
     userTimeoutMs: integer('userTimeoutMs', given.userTimeoutMs, 0, 0, MILLISECONDS_MAX),
     ...marksOf(given),
     onOverflow: Overflow[onOverflow],
+    deliverToWorkers,
   };
   const signal = abortSignal('signal', given.signal);
   const captureRejections = flag('captureRejections', given.captureRejections, false);
-  return { native, onOverflow, signal, captureRejections, jobs: jobsOf(given) };
+  const jobs = jobsOf(given, deliverToWorkers);
+  return { native, deliverToWorkers, onOverflow, signal, captureRejections, jobs };
 }
 
 /** Validates the options of `listen`. */

@@ -27,6 +27,7 @@ export const Kind = {
   connectFailed: 9,
   listenerFailed: 10,
   closed: 11,
+  leaving: 12,
 } as const;
 
 /** Flags of an output record; a token for `written` sits above the lowest eight bits. */

@@ -122,6 +122,12 @@ export interface IocpOptions {
    * relative to the working directory, or a URL), or a function, which runs on this thread between batches of events.
    */
   jobs?: string | URL | ((job: Job<never>, engine: JobEngine) => unknown);
+  /**
+   * Who gets packages: listeners of `'package'` on this thread, or the logical workers, by the export `processPackage`
+   * of the module that `jobs` names. Each connection belongs to one of them; `ioWorkers: 'auto'` is then one thread.
+   * With 0 workers, packages wait. Default `'main'`.
+   */
+  deliver?: 'main' | 'workers';
   /** Logical workers, threads with a JavaScript environment of their own; see `setWorkers`. 0…256, default 0. */
   workers?: number;
   /** Most jobs that wait at a time. 1…16 777 216, default 65 536. */
@@ -222,6 +228,32 @@ export interface SendToAllOptions<Data = unknown> {
   except?: ClientContext<Data> | number | Iterable<ClientContext<Data> | number>;
   /** Called once per context; a context for which it returns false does not get it. */
   filter?: (context: ClientContext<Data>) => boolean;
+}
+
+/** What a connection is to a job or a logical worker, wherever it runs. As {@link ClientContext}, unless said otherwise. */
+export interface ClientHandle<Data = unknown> {
+  readonly id: number;
+  data: Data;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly remoteFamily: AddressFamily;
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly connected: boolean;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  readonly packagesReceived: number;
+  readonly packagesSent: number;
+  readonly queuedBytes: number;
+  readonly peerEnded: boolean;
+  /** Sends one package. False when more than `highWaterMark` bytes are queued now, or nothing was queued. */
+  send(payload: Uint8Array | string): boolean;
+  sendRaw(bytes: Uint8Array | string): boolean;
+  sendv(parts: ReadonlyArray<Uint8Array | string>): boolean;
+  pause(): boolean;
+  resume(): boolean;
+  disconnect(options?: DisconnectOptions): boolean;
+  info(): TcpInfo | undefined;
 }
 
 /** Who ended a connection: this side, the peer, one of the engine's limits, or an error. */

@@ -1,7 +1,8 @@
 // The addon's entry: what `require` returns. Every environment (main thread, worker_threads) gets its own objects; job
-// queues are all they share, by number.
+// queues and engines' rosters are all they share, by number.
 #include <napi.h>
 
+#include "binding/engine_worker_wrap.h"
 #include "binding/engine_wrap.h"
 #include "binding/job_queue_wrap.h"
 #include "core/limits.h"
@@ -48,6 +49,7 @@ Napi::Object record_kinds(Napi::Env env) {
   set("connectFailed", RecordKind::connect_failed);
   set("listenerFailed", RecordKind::listener_failed);
   set("closed", RecordKind::closed);
+  set("leaving", RecordKind::leaving);
   return kinds;
 }
 
@@ -72,6 +74,7 @@ Napi::Object layout(Napi::Env env) {
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", EngineWrap::define(env));
+  exports.Set("EngineWorker", EngineWorkerWrap::define(env));
   exports.Set("JobQueue", JobQueueWrap::define(env));
   exports.Set("JobWorker", JobWorkerWrap::define(env));
   exports.Set("statuses", statuses(env));

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "binding/arguments.h"
 #include "binding/engine_wrap.h"
 #include "core/records.h"
 #include "port/check.h"
@@ -10,26 +11,9 @@
 namespace iocp {
 namespace {
 
-std::uint32_t word(const Napi::CallbackInfo& info, std::size_t index) {
-  return info[index].As<Napi::Number>().Uint32Value();
-}
-
-bool flag(const Napi::CallbackInfo& info, std::size_t index) { return info[index].As<Napi::Boolean>().Value(); }
-
 std::string text(const Napi::CallbackInfo& info, std::size_t index) {
   return info[index].As<Napi::String>().Utf8Value();
 }
-
-ConstBytes bytes(const Napi::CallbackInfo& info, std::size_t index) {
-  auto array = info[index].As<Napi::Uint8Array>();
-  return ConstBytes(array.Data(), array.ByteLength());
-}
-
-Napi::Value boolean(const Napi::CallbackInfo& info, bool value) { return Napi::Boolean::New(info.Env(), value); }
-
-Napi::Value number(const Napi::CallbackInfo& info, double value) { return Napi::Number::New(info.Env(), value); }
-
-double family_number(Family family) { return family == Family::ipv4 ? 4 : family == Family::ipv6 ? 6 : 0; }
 
 // Numeric host or local path; false when the host is no IP address.
 bool read_address(const std::string& host, std::uint32_t port, const std::string& path, Address* address) {
@@ -44,7 +28,8 @@ bool read_address(const std::string& host, std::uint32_t port, const std::string
 
 Napi::Function EngineWrap::define(Napi::Env env) {
   return DefineClass(env, "Engine",
-                     {InstanceAccessor<&EngineWrap::io_threads>("ioThreads"),
+                     {InstanceAccessor<&EngineWrap::handle>("handle"),
+                      InstanceAccessor<&EngineWrap::io_threads>("ioThreads"),
                       InstanceAccessor<&EngineWrap::lanes>("lanes"),
                       InstanceMethod<&EngineWrap::start>("start"),
                       InstanceMethod<&EngineWrap::supply>("supply"),
@@ -69,6 +54,8 @@ Napi::Function EngineWrap::define(Napi::Env env) {
                       InstanceMethod<&EngineWrap::ref>("ref"),
                       InstanceMethod<&EngineWrap::unref>("unref")});
 }
+
+Napi::Value EngineWrap::handle(const Napi::CallbackInfo& info) { return number(info, handle_); }
 
 Napi::Value EngineWrap::io_threads(const Napi::CallbackInfo& info) { return number(info, io_threads_); }
 
@@ -229,34 +216,20 @@ void EngineWrap::stats(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EngineWrap::context_stats(const Napi::CallbackInfo& info) {
-  auto out = info[2].As<Napi::Float64Array>();
-  IOCP_CHECK(out.ElementLength() >= 6);
   ContextFigures figures;
   if (phase_ != Phase::running || !engine_->figures(word(info, 0), word(info, 1), &figures)) {
     return boolean(info, false);
   }
-  out[std::size_t{0}] = static_cast<double>(figures.bytes_received);
-  out[std::size_t{1}] = static_cast<double>(figures.bytes_sent);
-  out[std::size_t{2}] = static_cast<double>(figures.packages_received);
-  out[std::size_t{3}] = static_cast<double>(figures.packages_sent);
-  out[std::size_t{4}] = static_cast<double>(figures.queued_bytes);
-  out[std::size_t{5}] = figures.peer_ended ? 1 : 0;
+  write_figures(figures, info[2].As<Napi::Float64Array>());
   return boolean(info, true);
 }
 
 Napi::Value EngineWrap::tcp_info(const Napi::CallbackInfo& info) {
-  auto out = info[2].As<Napi::Float64Array>();
-  IOCP_CHECK(out.ElementLength() >= 6);
   TcpInfo figures;
   if (phase_ != Phase::running || !engine_->tcp_info(word(info, 0), word(info, 1), &figures)) {
     return boolean(info, false);
   }
-  out[std::size_t{0}] = figures.rtt_us;
-  out[std::size_t{1}] = figures.rtt_variance_us;
-  out[std::size_t{2}] = figures.retransmits_total;
-  out[std::size_t{3}] = figures.congestion_window_segments;
-  out[std::size_t{4}] = figures.unacknowledged_segments;
-  out[std::size_t{5}] = static_cast<double>(figures.delivery_rate_bytes_per_second);
+  write_figures(figures, info[2].As<Napi::Float64Array>());
   return boolean(info, true);
 }
 

@@ -1,6 +1,9 @@
 // The life of an EngineWrap: making, stepping, taking down. The translated calls are in engine_calls.cc.
 #include "binding/engine_wrap.h"
 
+#include <utility>
+
+#include "binding/directory.h"
 #include "core/worker.h"
 #include "port/check.h"
 
@@ -48,6 +51,7 @@ Napi::Value EngineWrap::start(const Napi::CallbackInfo& info) {
   }
   if (status == Status::ok) {
     phase_ = Phase::running;
+    handle_ = Directory<Roster>::enlist(engine_->roster());
     Ref();  // alive until taken down, whatever the garbage collector thinks
     IOCP_CHECK(napi_add_async_cleanup_hook(info.Env(), &EngineWrap::on_environment_exit, this, &cleanup_hook_) ==
                napi_ok);
@@ -197,6 +201,7 @@ void EngineWrap::change_stepper() {
 void EngineWrap::take_down() {
   if (phase_ != Phase::running) return;
   phase_ = Phase::down;
+  Directory<Roster>::strike(std::exchange(handle_, 0));
   threads_.stop();
   if (standby_ != nullptr) standby_->stop();
   pump_->give_up();

@@ -25,6 +25,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
 
  private:
   // --- exported, in the order of binding.d.ts ----------------------------------------------------------------
+  Napi::Value handle(const Napi::CallbackInfo& info);
   Napi::Value io_threads(const Napi::CallbackInfo& info);
   Napi::Value lanes(const Napi::CallbackInfo& info);
   Napi::Value start(const Napi::CallbackInfo& info);
@@ -84,6 +85,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   bool environment_exits_ = false;
   bool stepping_ = false;
   std::uint32_t io_threads_ = 0;
+  std::uint32_t handle_ = 0;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<EventPump> pump_;
   Napi::Reference<Napi::Uint8Array> output_;

@@ -18,8 +18,8 @@ constexpr std::size_t kLargeBytesPerTurn = 4 * 1024 * 1024;
 
 }  // namespace
 
-EventPump::EventPump(Engine& engine, const Napi::Function& deliver, const Napi::Int32Array& ranges)
-    : engine_(engine),
+EventPump::EventPump(EventSource& source, const Napi::Function& deliver, const Napi::Int32Array& ranges)
+    : source_(source),
       ranges_(Napi::Persistent(ranges)),
       rows_(const_cast<Napi::Int32Array&>(ranges).Data()),
       rows_max_(ranges.ElementLength() / kRowWords),
@@ -34,18 +34,18 @@ void EventPump::release(napi_env env) {
 }
 
 void EventPump::supply(std::uint32_t lane, std::uint32_t index, const Napi::Uint8Array& slab) {
-  IOCP_CHECK(index <= kSlabIndexMax && slabs_[index].IsEmpty() && lane < engine_.lane_count());
+  IOCP_CHECK(index <= kSlabIndexMax && slabs_[index].IsEmpty() && lane < source_.lane_count());
   slabs_[index] = Napi::Persistent(slab);
-  engine_.supply(lane, index, const_cast<Napi::Uint8Array&>(slab).Data(), slab.ByteLength());
+  source_.supply(lane, index, const_cast<Napi::Uint8Array&>(slab).Data(), slab.ByteLength());
 }
 
 void EventPump::pump(napi_env env) {
   if (pumping_ || gave_up_) return;
   pumping_ = true;
   delivered_large_bytes_ = 0;
-  for (int round = 0; round < kRoundsMax && engine_.has_events() && !gave_up_ && !wants_turn(); ++round) {
-    for (std::uint32_t lane = 0; lane < engine_.lane_count() && !gave_up_; ++lane) {
-      engine_.take(lane, &batch_);
+  for (int round = 0; round < kRoundsMax && source_.has_events() && !gave_up_ && !wants_turn(); ++round) {
+    for (std::uint32_t lane = 0; lane < source_.lane_count() && !gave_up_; ++lane) {
+      source_.take(lane, &batch_);
       // A retired slab's index is free from now on: JavaScript replaces it before it reads these very rows.
       for (const Mailbox::Range& range : batch_.ranges) {
         if (range.retired) slabs_[range.slab_index].Reset();
@@ -53,7 +53,7 @@ void EventPump::pump(napi_env env) {
       for (std::size_t first = 0; first < batch_.ranges.size() && !gave_up_; first += rows_max_) {
         deliver_batch(env, first, std::min(rows_max_, batch_.ranges.size() - first));
       }
-      engine_.delivered(lane, batch_);
+      source_.delivered(lane, batch_);
     }
   }
   pumping_ = false;

@@ -1,5 +1,5 @@
-// Carries events from the engine's mailboxes into JavaScript: one call of `deliver` for everything that waits in a
-// lane. Also keeps the slabs alive that the engine writes to. JavaScript thread only.
+// Carries events from mailboxes into JavaScript, those of an engine or of a logical worker: one call of `deliver` for
+// everything that waits in a lane. Also keeps the slabs alive that the engine writes to. JavaScript thread only.
 #pragma once
 
 #include <napi.h>
@@ -7,14 +7,14 @@
 #include <array>
 #include <cstdint>
 
-#include "core/engine.h"
+#include "core/event_source.h"
 #include "core/limits.h"
 
 namespace iocp {
 
 class EventPump {
  public:
-  EventPump(Engine& engine, const Napi::Function& deliver, const Napi::Int32Array& ranges);
+  EventPump(EventSource& source, const Napi::Function& deliver, const Napi::Int32Array& ranges);
   EventPump(const EventPump&) = delete;
   EventPump& operator=(const EventPump&) = delete;
 
@@ -39,7 +39,7 @@ class EventPump {
   // True when a listener threw.
   bool call_deliver(napi_env env, std::uint32_t count, napi_value larges);
 
-  Engine& engine_;
+  EventSource& source_;
   napi_ref deliver_ = nullptr;
   Napi::Reference<Napi::Int32Array> ranges_;
   std::int32_t* rows_;

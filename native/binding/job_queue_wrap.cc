@@ -1,46 +1,15 @@
-// The owner's end, and the numbers by which other environments find a queue.
+// The owner's end.
 #include "binding/job_queue_wrap.h"
 
-#include <map>
 #include <utility>
 
-#include "binding/job_directory.h"
+#include "binding/arguments.h"
+#include "binding/directory.h"
+#include "binding/job_clock.h"
 #include "binding/job_values.h"
 #include "port/check.h"
 
 namespace iocp {
-namespace {
-
-struct Directory {
-  Mutex mutex;
-  std::map<std::uint32_t, std::weak_ptr<JobQueue>> queues IOCP_GUARDED_BY(mutex);
-  std::uint32_t last IOCP_GUARDED_BY(mutex) = 0;
-};
-
-Directory& directory() {
-  static Directory* const all = new Directory;  // never destroyed: environments may end after the process' statics
-  return *all;
-}
-
-std::uint32_t enlist(const std::shared_ptr<JobQueue>& queue) {
-  ScopedLock guard(directory().mutex);
-  directory().queues[++directory().last] = queue;
-  return directory().last;
-}
-
-void strike(std::uint32_t handle) {
-  ScopedLock guard(directory().mutex);
-  directory().queues.erase(handle);
-}
-
-}  // namespace
-
-std::shared_ptr<JobQueue> find_job_queue(std::uint32_t handle) {
-  ScopedLock guard(directory().mutex);
-  const auto found = directory().queues.find(handle);
-  return found == directory().queues.end() ? nullptr : found->second.lock();
-}
-
 Napi::Function JobQueueWrap::define(Napi::Env env) {
   return DefineClass(env, "JobQueue",
                      {
@@ -64,7 +33,7 @@ JobQueueWrap::JobQueueWrap(const Napi::CallbackInfo& info)
   if (!bell_->open(info[1].As<Napi::Function>())) return;  // the environment is ending
   bell_->unref(info.Env());
   queue_->set_owner_bell(bell_);
-  handle_ = enlist(queue_);
+  handle_ = Directory<JobQueue>::enlist(queue_);
   IOCP_CHECK(napi_add_env_cleanup_hook(info.Env(), &JobQueueWrap::on_environment_exit, this) == napi_ok);
 }
 
@@ -72,7 +41,7 @@ JobQueueWrap::~JobQueueWrap() { close(); }
 
 void JobQueueWrap::close() {
   if (handle_ == 0) return;
-  strike(std::exchange(handle_, 0));
+  Directory<JobQueue>::strike(std::exchange(handle_, 0));
   queue_->set_owner_bell(nullptr);
   bell_->close();
   static_cast<void>(napi_remove_env_cleanup_hook(Env(), &JobQueueWrap::on_environment_exit, this));
@@ -99,8 +68,7 @@ Napi::Value JobQueueWrap::cancel(const Napi::CallbackInfo& info) {
 Napi::Value JobQueueWrap::clear(const Napi::CallbackInfo& info) { return id_array(info.Env(), queue_->clear()); }
 
 Napi::Value JobQueueWrap::take_results(const Napi::CallbackInfo& info) {
-  results_.clear();
-  queue_->take_results(&results_);
+  queue_->take_results(&results_, word(info, 0));
   constexpr std::size_t kWords = 5;
   Napi::Array row = Napi::Array::New(info.Env(), results_.size() * kWords);
   std::uint32_t at = 0;
@@ -111,6 +79,7 @@ Napi::Value JobQueueWrap::take_results(const Napi::CallbackInfo& info) {
     row.Set(at++, static_cast<double>(result.payload.form));
     row.Set(at++, payload_value(info.Env(), result.payload));
   }
+  results_.clear();
   return row;
 }
 

@@ -2,7 +2,8 @@
 #include <chrono>
 #include <utility>
 
-#include "binding/job_directory.h"
+#include "binding/directory.h"
+#include "binding/job_clock.h"
 #include "binding/job_queue_wrap.h"
 #include "binding/job_values.h"
 #include "port/check.h"
@@ -37,7 +38,7 @@ JobWorkerWrap::JobWorkerWrap(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<JobWorkerWrap>(info),
       bell_(std::make_shared<ThreadBell>()),
       worker_(info[1].As<Napi::Number>().Uint32Value()) {
-  std::shared_ptr<JobQueue> queue = find_job_queue(info[0].As<Napi::Number>().Uint32Value());
+  std::shared_ptr<JobQueue> queue = Directory<JobQueue>::find(info[0].As<Napi::Number>().Uint32Value());
   if (queue == nullptr || !bell_->open(info[2].As<Napi::Function>())) return;
   queue_ = std::move(queue);
   queue_->attach(worker_, bell_);

@@ -78,6 +78,7 @@ BindingOptions read_options(const Napi::Object& object) {
   engine.low_water_mark = integer<std::uint64_t>(object, "lowWaterMark");
   engine.max_queued_bytes = integer<std::uint64_t>(object, "maxQueuedBytes");
   engine.on_overflow = static_cast<OverflowPolicy>(integer<std::uint8_t>(object, "onOverflow"));
+  engine.deliver_to_workers = boolean(object, "deliverToWorkers");
   return options;
 }
 

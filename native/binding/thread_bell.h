@@ -4,12 +4,12 @@
 
 #include <napi.h>
 
-#include "core/job_queue.h"
+#include "core/bell.h"
 #include "port/mutex.h"
 
 namespace iocp {
 
-class ThreadBell : public JobBell {
+class ThreadBell : public Bell {
  public:
   ThreadBell() = default;
   ~ThreadBell() override;  // closed

@@ -26,6 +26,7 @@
 namespace iocp {
 
 class Lane;
+class LogicalWorker;
 
 // What a Timer in a lane's wheel belongs to.
 struct Timer : TimerNode {
@@ -84,6 +85,9 @@ struct SendMark {
   std::uint32_t token;
 };
 
+// What a context takes along from one logical worker to the next: bytes that mean nothing here.
+using Luggage = std::vector<std::uint8_t>;
+
 struct DisconnectReason {
   DisconnectedBy by = DisconnectedBy::local;
   Status status = Status::disconnected;
@@ -133,6 +137,8 @@ class ClientContext {
     return true;
   }
 
+  // Nobody wants its packages now; its end is watched for all the same.
+  bool rests() const IOCP_REQUIRES(lock) { return paused || unserved; }
   bool accepts_sends() const IOCP_REQUIRES(lock) { return state == ContextState::open && !abort_queued; }
 
   // --- state -------------------------------------------------------------------------------------------------
@@ -140,14 +146,19 @@ class ClientContext {
   bool finalized IOCP_GUARDED_BY(lock) = false;  // the disconnected record was or is being written
   bool announced IOCP_GUARDED_BY(lock) = false;  // its owner has taken the connected record
   bool paused IOCP_GUARDED_BY(lock) = false;
-  bool peer_ended IOCP_GUARDED_BY(lock) = false;    // the peer's FIN was read
-  bool end_seen IOCP_GUARDED_BY(lock) = false;      // … or seen while bytes before it are unread
-  bool end_told IOCP_GUARDED_BY(lock) = false;      // the `ended` record was written
-  bool write_shut IOCP_GUARDED_BY(lock) = false;    // our FIN is out
-  bool flush_queued IOCP_GUARDED_BY(lock) = false;  // a flush command is on its way
-  bool abort_queued IOCP_GUARDED_BY(lock) = false;  // a command that ends it is on its way
-  bool drain_armed IOCP_GUARDED_BY(lock) = false;   // the owner wants to know when the queue is low
-  bool stalled IOCP_GUARDED_BY(lock) = false;       // waits for room in the mailbox
+  bool unserved IOCP_GUARDED_BY(lock) = false;  // its packages are for a logical worker, and it has none to take them
+  bool leaving IOCP_GUARDED_BY(lock) = false;   // … because the one that it has is asked to let go of it
+  bool ends_when_released IOCP_GUARDED_BY(lock) = false;  // … and the engine closes then; timer: at the latest
+  bool introduced IOCP_GUARDED_BY(lock) = false;          // some logical worker knew it
+  bool peer_ended IOCP_GUARDED_BY(lock) = false;          // the peer's FIN was read
+  bool end_seen IOCP_GUARDED_BY(lock) = false;            // … or seen while bytes before it are unread
+  bool end_told IOCP_GUARDED_BY(lock) = false;            // the `ended` record was written
+  bool write_shut IOCP_GUARDED_BY(lock) = false;          // our FIN is out
+  bool flush_queued IOCP_GUARDED_BY(lock) = false;        // a flush command is on its way
+  bool abort_queued IOCP_GUARDED_BY(lock) = false;        // a command that ends it is on its way
+  bool drain_armed IOCP_GUARDED_BY(lock) = false;         // the owner wants to know when the queue is low
+  bool worker_drain_armed IOCP_GUARDED_BY(lock) = false;  // the logical worker does
+  bool stalled IOCP_GUARDED_BY(lock) = false;             // waits for room in the mailbox
   bool zero_byte_pending IOCP_GUARDED_BY(lock) = false;
   bool hang_up_pending IOCP_GUARDED_BY(lock) = false;
   bool retry_queued IOCP_GUARDED_BY(lock) = false;
@@ -167,6 +178,10 @@ class ClientContext {
   std::unique_ptr<PendingReads> reads IOCP_GUARDED_BY(lock);
   std::uint64_t last_turn_ms IOCP_GUARDED_BY(lock) = 0;  // when a zero-byte read last completed
   std::unique_ptr<Backlog> backlog IOCP_GUARDED_BY(lock);
+
+  std::shared_ptr<LogicalWorker> worker
+      IOCP_GUARDED_BY(lock);  // that its packages are for; null = the owner, or nobody yet
+  std::unique_ptr<Luggage> luggage IOCP_GUARDED_BY(lock);
 
   // --- the way out -------------------------------------------------------------------------------------------
   SendQueue queue IOCP_GUARDED_BY(lock);

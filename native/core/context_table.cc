@@ -74,12 +74,18 @@ void ContextTable::publish(ClientContext* context) noexcept {
   entry(slot)->context.store(context, std::memory_order_seq_cst);
 }
 
+void ContextTable::withdraw(ClientContext* context) noexcept {
+  Chunk* chunk = chunks_[context->slot / kChunkSlots].load(std::memory_order_acquire);
+  chunk->entries[context->slot % kChunkSlots].context.store(nullptr, std::memory_order_seq_cst);
+}
+
 void ContextTable::recycle(ClientContext* context) noexcept {
   const std::uint32_t slot = context->slot;
   {
     ScopedLock guard(mutex_);
     Entry* place = entry(slot);
-    IOCP_CHECK(place->context.load(std::memory_order_relaxed) == context);
+    const ClientContext* found = place->context.load(std::memory_order_relaxed);
+    IOCP_CHECK(found == context || found == nullptr);
     place->context.store(nullptr, std::memory_order_relaxed);
     // A slot whose generations are used up is never handed out again: ids stay unique.
     if (place->generation != UINT32_MAX) lane_slots_[slot % lanes_].free.push_back(slot);

@@ -1,8 +1,10 @@
 // Finds contexts by slot and generation, and hands out slots. A slot is reused, a (slot, generation) pair never is:
 // a stale one finds nothing, ever.
 //
-// Threads: acquire() and publish() by any worker. find(), for_each() and recycle() by the owner's thread only: because
-// contexts are freed there and nowhere else, what find() returns stays valid until the owner recycles it.
+// Threads: acquire() and publish() by any worker. withdraw() and recycle() by the owner's thread only: because contexts
+// are freed there and nowhere else, what find() and for_each() give the owner stays valid until it recycles it. A
+// logical worker may use both inside of its gate (logical_worker.h), which the owner passes between withdraw() and
+// recycle().
 #pragma once
 
 #include <array>
@@ -30,6 +32,9 @@ class ContextTable {
   ClientContext* acquire(Lane& lane, std::uint32_t lane_index) noexcept IOCP_EXCLUDES(mutex_);
   // Makes it findable, once it is complete.
   void publish(ClientContext* context) noexcept IOCP_EXCLUDES(mutex_);
+  // Nobody finds it from now on.
+  void withdraw(ClientContext* context) noexcept;
+  // Frees it, withdrawn or not.
   void recycle(ClientContext* context) noexcept IOCP_EXCLUDES(mutex_);
 
   ClientContext* find(std::uint32_t slot, std::uint32_t generation) const noexcept;

@@ -24,7 +24,8 @@ Engine::Engine(const EngineOptions& options, Doorbell doorbell)
       send_buffers_(kSendBufferBytes, options.max_free_buffers),
       read_buffers_(read_buffer_bytes(options), options.max_free_buffers),
       table_(options.lanes, options.max_free_contexts),
-      flushes_(options.lanes) {
+      outgoing_(options.lanes),
+      roster_(std::make_shared<Roster>(*this)) {
   IOCP_CHECK(options.lanes >= 1 && options.lanes <= kIoThreadsMax);
   IOCP_CHECK(options.pending_reads >= 1 && options.pending_reads <= kPendingReadsMax);
   IOCP_CHECK(options.workers_per_lane == 1 || Port::kSharedByWorkers);
@@ -38,7 +39,10 @@ Engine::Engine(const EngineOptions& options, Doorbell doorbell)
   }
 }
 
-Engine::~Engine() { IOCP_CHECK(!started_); }
+Engine::~Engine() {
+  IOCP_CHECK(!started_);
+  roster_->dismiss_all();
+}
 
 Status Engine::start() {
   IOCP_CHECK(!started_);
@@ -76,13 +80,18 @@ void Engine::take(std::uint32_t lane_index, Mailbox::Batch* batch) {
 }
 
 void Engine::delivered(std::uint32_t, const Mailbox::Batch& batch) {
-  for (ClientContext* context : batch.disconnected) recycle(context);
+  recycle(batch.disconnected);
   tell_closed_when_quiet();
 }
 
-void Engine::recycle(ClientContext* context) {
-  table_.recycle(context);
-  leave_busy();
+void Engine::recycle(const std::vector<ClientContext*>& contexts) {
+  if (contexts.empty()) return;
+  for (ClientContext* context : contexts) table_.withdraw(context);
+  roster_->pass_gates();
+  for (ClientContext* context : contexts) {
+    table_.recycle(context);
+    leave_busy();
+  }
 }
 
 bool Engine::has_events() const noexcept {
@@ -145,7 +154,7 @@ void Engine::hold_accepts(bool hold) {
   lanes_[0]->enqueue(command);
 }
 
-bool Engine::command(std::uint32_t slot, std::uint32_t generation, Command command) {
+bool Engine::order(std::uint32_t slot, std::uint32_t generation, Command command) {
   ClientContext* context = table_.find(slot, generation);
   if (context == nullptr) return false;
   {
@@ -165,25 +174,25 @@ bool Engine::disconnect(std::uint32_t slot, std::uint32_t generation, bool grace
   wish.verb = Command::Verb::disconnect;
   wish.a = graceful ? 1 : 0;
   wish.b = grace_ms;
-  return command(slot, generation, wish);
+  return order(slot, generation, wish);
 }
 
 bool Engine::finish(std::uint32_t slot, std::uint32_t generation) {
   Command wish;
   wish.verb = Command::Verb::finish;
-  return command(slot, generation, wish);
+  return order(slot, generation, wish);
 }
 
 bool Engine::pause(std::uint32_t slot, std::uint32_t generation) {
   Command wish;
   wish.verb = Command::Verb::pause;
-  return command(slot, generation, wish);
+  return order(slot, generation, wish);
 }
 
 bool Engine::resume(std::uint32_t slot, std::uint32_t generation) {
   Command wish;
   wish.verb = Command::Verb::resume;
-  return command(slot, generation, wish);
+  return order(slot, generation, wish);
 }
 
 bool Engine::take_connection() noexcept {
@@ -263,6 +272,7 @@ void Engine::abort_everything() {
 
 void Engine::shut_down() {
   if (!started_) return;
+  roster_->dismiss_all();
   for (std::uint32_t lane = 0; lane < lanes_.size(); ++lane) hand_over(lane, false);
   abort_everything();
   // Cancelled operations come home through the ports, some perhaps only after a moment, hence the millisecond;
@@ -285,7 +295,7 @@ void Engine::shut_down() {
     for (const auto& lane : lanes_) {
       lane->mailbox.take(&batch);
       for (const LargePayload& payload : batch.larges) std::free(payload.memory);
-      for (ClientContext* context : batch.disconnected) recycle(context);
+      recycle(batch.disconnected);
     }
   }
   for (const auto& lane : lanes_) lane->port.close();

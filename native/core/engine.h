@@ -14,9 +14,12 @@
 #include <vector>
 
 #include "core/context_table.h"
+#include "core/event_source.h"
 #include "core/framing.h"
 #include "core/lane.h"
 #include "core/mailbox.h"
+#include "core/outgoing.h"
+#include "core/roster.h"
 #include "port/port.h"
 
 namespace iocp {
@@ -42,6 +45,7 @@ struct EngineOptions {
   std::uint64_t low_water_mark = 32 * 1024;
   std::uint64_t max_queued_bytes = 16 * 1024 * 1024;
   OverflowPolicy on_overflow = OverflowPolicy::disconnect;
+  bool deliver_to_workers = false;  // packages are for logical workers (logical_worker.h) instead of the owner
 };
 
 // Told, from any thread and never under a lock, that take() would find something it was not told of before. Silent for
@@ -58,12 +62,18 @@ struct ContextFigures {
   std::uint64_t packages_sent = 0;
   std::uint64_t queued_bytes = 0;
   bool peer_ended = false;
+  bool connected = false;
 };
 
-class Engine {
+struct ContextEnds {
+  Address remote;
+  Address local;
+};
+
+class Engine final : public EventSource {
  public:
   Engine(const EngineOptions& options, Doorbell doorbell);
-  ~Engine();  // shut_down() must have been called, or start() never
+  ~Engine() override;  // shut_down() must have been called, or start() never
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
@@ -75,7 +85,7 @@ class Engine {
   // stepping meanwhile (stop the threads first). Idempotent.
   void shut_down();
 
-  std::size_t lane_count() const noexcept { return lanes_.size(); }
+  std::size_t lane_count() const noexcept override { return lanes_.size(); }
   // Threads that step the same lane each need a worker of their own; `worker` 0 … worker_count() - 1.
   Worker& worker(std::size_t index) noexcept { return *workers_[index]; }
   std::size_t worker_count() const noexcept { return workers_.size(); }
@@ -87,11 +97,10 @@ class Engine {
 
   // --- events --------------------------------------------------------------------------------------------------
 
-  void supply(std::uint32_t lane, std::uint32_t slab_index, std::uint8_t* memory, std::size_t bytes);
-  // Moves what is waiting in that lane into `batch`. Call delivered() when its records have been read.
-  void take(std::uint32_t lane, Mailbox::Batch* batch);
-  void delivered(std::uint32_t lane, const Mailbox::Batch& batch);
-  bool has_events() const noexcept;
+  void supply(std::uint32_t lane, std::uint32_t slab_index, std::uint8_t* memory, std::size_t bytes) override;
+  void take(std::uint32_t lane, Mailbox::Batch* batch) override;
+  void delivered(std::uint32_t lane, const Mailbox::Batch& batch) override;
+  bool has_events() const noexcept override;
 
   // --- packages out ----------------------------------------------------------------------------------------------
 
@@ -135,6 +144,30 @@ class Engine {
   // Writes stat_count() figures, in the order of their names.
   void stats(double* out) const;
 
+  // --- for logical workers, inside of their gates
+  // ----------------------------------------------------------------------
+
+  // Where they attach; outlives the engine.
+  const std::shared_ptr<Roster>& roster() const noexcept { return roster_; }
+  struct Sent {
+    Status status = Status::ok;
+    std::uint64_t queued_bytes = 0;  // of the context now
+  };
+  // Queues one package; `sender`, if the context is its, is told when the queue is low again after it was high.
+  Sent queue(Outgoing& out, const LogicalWorker* sender, std::uint32_t slot, std::uint32_t generation,
+             ConstBytes payload, std::uint32_t flags);
+  // Tells the lanes, and takes over the figures.
+  void tell_lanes(Outgoing& out);
+  // Queues a command about a live context, with a reference. False = gone, or already on its way out.
+  bool order(std::uint32_t slot, std::uint32_t generation, Command command);
+  bool describe(std::uint32_t slot, std::uint32_t generation, ContextEnds* out);
+  std::unique_ptr<Luggage> take_luggage(std::uint32_t slot, std::uint32_t generation);
+  // Gives everybody who serves about as many contexts as the others have.
+  void share_out();
+  // Gives that command (depart or orphan) to every context of the logical worker of that number.
+  void order_all_of(std::uint32_t worker_number, Command::Verb verb);
+  void tell_lanes_of_room();
+
   // --- for workers: any thread ---------------------------------------------------------------------------------------
 
   BufferPool& send_buffers() noexcept { return send_buffers_; }
@@ -153,17 +186,16 @@ class Engine {
   void ring_if_needed(Lane& lane);
 
  private:
-  enum class Queued : std::uint8_t { no, yes };
-
-  // Queues a command about a live context, with a reference. False = gone, or already on its way out.
-  bool command(std::uint32_t slot, std::uint32_t generation, Command command);
-  bool admits(ClientContext& context, std::uint64_t bytes) IOCP_REQUIRES(context.lock);
   // Queues the record at the front of `batch`, and those after it that are for the same context; returns the rest.
   ConstBytes queue_run(ClientContext& context, OutputHeader header, ConstBytes batch);
-  Queued queue_package(ClientContext& context, ConstBytes payload, std::uint32_t flags) IOCP_REQUIRES(context.lock);
-  Queued queue_shared(ClientContext& context, SharedBytes* bytes, std::uint32_t flags) IOCP_REQUIRES(context.lock);
+  // Whether so many bytes may be queued. Not ok: counted, and dealt with as the options say.
+  Status admit(Outgoing& out, ClientContext& context, std::uint64_t bytes) IOCP_REQUIRES(context.lock);
+  Status queue_package(Outgoing& out, ClientContext& context, ConstBytes payload, std::uint32_t flags)
+      IOCP_REQUIRES(context.lock);
+  Status queue_shared(Outgoing& out, ClientContext& context, SharedBytes* bytes, std::uint32_t flags)
+      IOCP_REQUIRES(context.lock);
   // After bytes were queued: the mark for `written`, and one flush command per context and batch.
-  void note_queued(ClientContext& context, std::uint32_t flags) IOCP_REQUIRES(context.lock);
+  static void note_queued(Outgoing& out, ClientContext& context, std::uint32_t flags) IOCP_REQUIRES(context.lock);
   void send_flushes();
   Status send_parts(ClientContext& context, std::span<const ConstBytes> parts, std::uint32_t flags)
       IOCP_REQUIRES(context.lock);
@@ -171,13 +203,13 @@ class Engine {
   std::size_t write_through(ClientContext& context, std::span<const ConstBytes> parts) IOCP_REQUIRES(context.lock);
   // After a package went out without being queued.
   void note_sent_whole(ClientContext& context, std::uint32_t flags) IOCP_REQUIRES(context.lock);
-  void count_package(ClientContext& context, std::uint32_t flags) IOCP_REQUIRES(context.lock);
+  static void count_package(Outgoing& out, ClientContext& context, std::uint32_t flags) IOCP_REQUIRES(context.lock);
   // Has it ended, by the command that goes out with the flushes.
-  void abort(ClientContext& context, Status why) IOCP_REQUIRES(context.lock);
+  static void abort(Outgoing& out, ClientContext& context, Status why) IOCP_REQUIRES(context.lock);
   // Header, payload and trailer in one piece with one reference; null with the reason in `status`.
   SharedBytes* frame_shared(ConstBytes payload, std::uint32_t flags, Status* status);
   void tell_closed_when_quiet();
-  void recycle(ClientContext* context);
+  void recycle(const std::vector<ClientContext*>& contexts);
   void abort_everything();
 
   const EngineOptions options_;
@@ -187,7 +219,8 @@ class Engine {
   ContextTable table_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::vector<std::vector<Command>> flushes_;  // per lane, collected while a batch is queued
+  Outgoing outgoing_;  // collected while a batch is queued
+  const std::shared_ptr<Roster> roster_;
 
   std::atomic<std::uint32_t> next_lane_{0};
   std::atomic<std::uint32_t> connections_{0};
@@ -197,9 +230,10 @@ class Engine {
   bool started_ = false;
   bool closed_told_ = false;
   std::uint32_t next_listener_id_ = 1;
-  std::uint64_t packages_sent_ = 0;
-  std::uint64_t packages_dropped_ = 0;
-  std::uint64_t sends_to_the_gone_ = 0;
+  // What logical workers sent.
+  std::atomic<std::uint64_t> others_sent_{0};
+  std::atomic<std::uint64_t> others_dropped_{0};
+  std::atomic<std::uint64_t> others_to_the_gone_{0};
   std::uint64_t batches_ = 0;
   std::uint64_t hand_overs_ = 0;
 

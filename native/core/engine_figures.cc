@@ -14,6 +14,7 @@ bool Engine::figures(std::uint32_t slot, std::uint32_t generation, ContextFigure
   out->packages_sent = context->packages_sent;
   out->queued_bytes = context->queue.queued_bytes();
   out->peer_ended = context->peer_ended || context->end_seen;
+  out->connected = context->state != ContextState::closed && !context->abort_queued;
   return true;
 }
 
@@ -139,9 +140,9 @@ const char* Engine::stat_name(std::size_t index) noexcept { return kRows[index].
 void Engine::stats(double* out) const {
   Totals totals;
   totals.connections = connections_.load(std::memory_order_relaxed);
-  totals.packages_sent = packages_sent_;
-  totals.packages_dropped = packages_dropped_;
-  totals.sends_to_the_gone = sends_to_the_gone_;
+  totals.packages_sent = outgoing_.packages_sent + others_sent_.load(std::memory_order_relaxed);
+  totals.packages_dropped = outgoing_.packages_dropped + others_dropped_.load(std::memory_order_relaxed);
+  totals.sends_to_the_gone = outgoing_.sends_to_the_gone + others_to_the_gone_.load(std::memory_order_relaxed);
   totals.batches = batches_;
   totals.hand_overs = hand_overs_;
   for (const auto& lane : lanes_) {

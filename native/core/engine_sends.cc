@@ -25,7 +25,7 @@ void Engine::submit_batch(ConstBytes batch) {
     const OutputHeader header = read_output_header(batch);
     ClientContext* context = table_.find(header.slot, header.generation);
     if (context == nullptr) {
-      ++sends_to_the_gone_;
+      ++outgoing_.sends_to_the_gone;
       batch = batch.subspan(output_record_bytes(header.length));
     } else {
       batch = queue_run(*context, header, batch);
@@ -40,7 +40,7 @@ ConstBytes Engine::queue_run(ClientContext& context, OutputHeader header, ConstB
   const std::uint32_t slot = header.slot;
   const std::uint32_t generation = header.generation;
   do {
-    queue_package(context, batch.subspan(sizeof header, header.length), header.flags);
+    static_cast<void>(queue_package(outgoing_, context, batch.subspan(sizeof header, header.length), header.flags));
     batch = batch.subspan(output_record_bytes(header.length));
     if (batch.empty()) break;
     header = read_output_header(batch);
@@ -70,7 +70,8 @@ Status Engine::send_parts(ClientContext& context, std::span<const ConstBytes> pa
   if (!context.accepts_sends()) return Status::gone;
   std::size_t total = 0;
   for (const ConstBytes part : parts) total += part.size();
-  if (!admits(context, total)) return Status::queue_overflow;
+  const Status admitted = admit(outgoing_, context, total);
+  if (admitted != Status::ok) return admitted;
   const std::size_t written = write_through(context, parts);
   if (written == total) {
     note_sent_whole(context, flags);
@@ -80,12 +81,12 @@ Status Engine::send_parts(ClientContext& context, std::span<const ConstBytes> pa
   const bool queued = rest != nullptr && context.queue.append_shared(rest);
   if (rest != nullptr) rest->release();
   if (queued) {
-    note_queued(context, flags);
+    note_queued(outgoing_, context, flags);
     return Status::ok;
   }
-  ++packages_dropped_;
+  ++outgoing_.packages_dropped;
   // Half a package is out: the stream is of no use any more.
-  if (written > 0) abort(context, Status::out_of_memory);
+  if (written > 0) abort(outgoing_, context, Status::out_of_memory);
   return Status::out_of_memory;
 }
 
@@ -102,16 +103,16 @@ std::size_t Engine::write_through(ClientContext& context, std::span<const ConstB
 }
 
 void Engine::note_sent_whole(ClientContext& context, std::uint32_t flags) {
-  count_package(context, flags);
+  count_package(outgoing_, context, flags);
   if ((flags & kOutputNotify) == 0) return;
   context.lane.mailbox.control(RecordKind::written, context.slot, flags >> kOutputTokenShift, {});
   ring_if_needed(context.lane);
 }
 
-void Engine::count_package(ClientContext& context, std::uint32_t flags) {
+void Engine::count_package(Outgoing& out, ClientContext& context, std::uint32_t flags) {
   if ((flags & kOutputRaw) != 0) return;
   ++context.packages_sent;
-  ++packages_sent_;
+  ++out.packages_sent;
 }
 
 std::size_t Engine::broadcast(ConstBytes payload, std::uint32_t except_slot, const std::vector<std::uint32_t>* only) {
@@ -121,7 +122,7 @@ std::size_t Engine::broadcast(ConstBytes payload, std::uint32_t except_slot, con
   std::size_t count = 0;
   const auto queue_to = [&](ClientContext& context) {
     ScopedLock guard(context.lock);
-    if (context.announced && queue_shared(context, bytes, 0) == Queued::yes) ++count;
+    if (context.announced && queue_shared(outgoing_, context, bytes, 0) == Status::ok) ++count;
   };
   if (only == nullptr) {
     table_.for_each([&](ClientContext& context) {
@@ -138,66 +139,68 @@ std::size_t Engine::broadcast(ConstBytes payload, std::uint32_t except_slot, con
   return count;
 }
 
-bool Engine::admits(ClientContext& context, std::uint64_t bytes) {
+Status Engine::admit(Outgoing& out, ClientContext& context, std::uint64_t bytes) {
   if (!context.accepts_sends()) {
-    ++sends_to_the_gone_;
-    return false;
+    ++out.sends_to_the_gone;
+    return Status::gone;
   }
-  if (context.queue.queued_bytes() + bytes <= options_.max_queued_bytes) return true;
-  ++packages_dropped_;
-  if (options_.on_overflow == OverflowPolicy::disconnect) abort(context, Status::queue_overflow);
-  return false;
+  if (context.queue.queued_bytes() + bytes <= options_.max_queued_bytes) return Status::ok;
+  ++out.packages_dropped;
+  if (options_.on_overflow == OverflowPolicy::disconnect) abort(out, context, Status::queue_overflow);
+  return Status::queue_overflow;
 }
 
-void Engine::abort(ClientContext& context, Status why) {
+void Engine::abort(Outgoing& out, ClientContext& context, Status why) {
   context.abort_queued = true;
   context.enter(Reference::command);
   Command command;
   command.verb = Command::Verb::abort;
   command.a = static_cast<std::uint32_t>(why);
   command.context = &context;
-  flushes_[context.lane.index].push_back(command);
+  out.flushes[context.lane.index].push_back(command);
 }
 
-Engine::Queued Engine::queue_package(ClientContext& context, ConstBytes payload, std::uint32_t flags) {
+Status Engine::queue_package(Outgoing& out, ClientContext& context, ConstBytes payload, std::uint32_t flags) {
   if (payload.size() > kSendCopyMax) {
     Status status = Status::ok;
     SharedBytes* bytes = frame_shared(payload, flags, &status);
     if (bytes == nullptr) {
-      ++packages_dropped_;
-      return Queued::no;
+      ++out.packages_dropped;
+      return status;
     }
-    const Queued queued = queue_shared(context, bytes, flags);
+    status = queue_shared(out, context, bytes, flags);
     bytes->release();
-    return queued;
+    return status;
   }
   Envelope envelope;
   if ((flags & kOutputRaw) == 0 && !encode_envelope(options_.framing, payload, &envelope)) {
-    ++packages_dropped_;
-    return Queued::no;
+    ++out.packages_dropped;
+    return Status::package_too_large;
   }
   const ConstBytes header(envelope.header.data(), envelope.header_bytes);
-  if (!admits(context, header.size() + payload.size() + envelope.trailer.size())) return Queued::no;
+  const Status admitted = admit(out, context, header.size() + payload.size() + envelope.trailer.size());
+  if (admitted != Status::ok) return admitted;
   if (!context.queue.append_copy(send_buffers_, {header, payload, envelope.trailer})) {
-    ++packages_dropped_;
-    return Queued::no;
+    ++out.packages_dropped;
+    return Status::out_of_memory;
   }
-  note_queued(context, flags);
-  return Queued::yes;
+  note_queued(out, context, flags);
+  return Status::ok;
 }
 
-Engine::Queued Engine::queue_shared(ClientContext& context, SharedBytes* bytes, std::uint32_t flags) {
-  if (!admits(context, bytes->length())) return Queued::no;
+Status Engine::queue_shared(Outgoing& out, ClientContext& context, SharedBytes* bytes, std::uint32_t flags) {
+  const Status admitted = admit(out, context, bytes->length());
+  if (admitted != Status::ok) return admitted;
   if (!context.queue.append_shared(bytes)) {
-    ++packages_dropped_;
-    return Queued::no;
+    ++out.packages_dropped;
+    return Status::out_of_memory;
   }
-  note_queued(context, flags);
-  return Queued::yes;
+  note_queued(out, context, flags);
+  return Status::ok;
 }
 
-void Engine::note_queued(ClientContext& context, std::uint32_t flags) {
-  count_package(context, flags);
+void Engine::note_queued(Outgoing& out, ClientContext& context, std::uint32_t flags) {
+  count_package(out, context, flags);
   if ((flags & kOutputNotify) != 0) {
     if (context.marks == nullptr) context.marks = std::make_unique<std::deque<SendMark>>();
     context.marks->push_back({context.bytes_sent + context.queue.queued_bytes(), flags >> kOutputTokenShift});
@@ -208,14 +211,15 @@ void Engine::note_queued(ClientContext& context, std::uint32_t flags) {
   Command command;
   command.verb = Command::Verb::flush;
   command.context = &context;
-  flushes_[context.lane.index].push_back(command);
+  out.flushes[context.lane.index].push_back(command);
 }
 
 void Engine::send_flushes() {
-  for (std::size_t i = 0; i < flushes_.size(); ++i) {
-    if (flushes_[i].empty()) continue;
-    lanes_[i]->enqueue_all(flushes_[i]);
-    flushes_[i].clear();
+  std::vector<std::vector<Command>>& flushes = outgoing_.flushes;
+  for (std::size_t i = 0; i < flushes.size(); ++i) {
+    if (flushes[i].empty()) continue;
+    lanes_[i]->enqueue_all(flushes[i]);
+    flushes[i].clear();
   }
 }
 

@@ -19,13 +19,13 @@ std::int64_t nanoseconds(std::uint64_t from_us, std::uint64_t to_us) {
 
 // --- the owner -----------------------------------------------------------------------------------------------
 
-void JobQueue::set_owner_bell(std::shared_ptr<JobBell> bell) {
+void JobQueue::set_owner_bell(std::shared_ptr<Bell> bell) {
   ScopedLock guard(mutex_);
   owner_bell_ = std::move(bell);
 }
 
 JobId JobQueue::add(JobPayload payload, std::int32_t priority, std::uint64_t now_us) {
-  std::shared_ptr<JobBell> bell;
+  std::shared_ptr<Bell> bell;
   JobId id = 0;
   {
     ScopedLock guard(mutex_);
@@ -59,7 +59,7 @@ JobId JobQueue::add(JobPayload payload, std::int32_t priority, std::uint64_t now
 }
 
 JobQueue::Cancelled JobQueue::cancel(JobId id) {
-  std::shared_ptr<JobBell> bell;
+  std::shared_ptr<Bell> bell;
   {
     ScopedLock guard(mutex_);
     Job* job = find(id);
@@ -92,19 +92,18 @@ std::vector<JobId> JobQueue::clear() {
   return removed;
 }
 
-void JobQueue::take_results(std::vector<JobResult>* into) {
+bool JobQueue::take_results(std::vector<JobResult>* into, std::size_t most) {
   ScopedLock guard(mutex_);
-  owner_rung_ = false;
-  if (into->empty()) {
-    into->swap(results_);
-    return;
+  for (std::size_t taken = 0; taken < most && !results_.empty(); ++taken) {
+    into->push_back(std::move(results_.front()));
+    results_.pop_front();
   }
-  for (JobResult& result : results_) into->push_back(std::move(result));
-  results_.clear();
+  owner_rung_ = !results_.empty();
+  return owner_rung_;
 }
 
 void JobQueue::retire(std::uint32_t worker) {
-  std::shared_ptr<JobBell> bell;
+  std::shared_ptr<Bell> bell;
   {
     ScopedLock guard(mutex_);
     const auto found = workers_.find(worker);
@@ -129,7 +128,7 @@ JobFigures JobQueue::figures() const {
 
 // --- workers ---------------------------------------------------------------------------------------------------
 
-void JobQueue::attach(std::uint32_t worker, std::shared_ptr<JobBell> bell) {
+void JobQueue::attach(std::uint32_t worker, std::shared_ptr<Bell> bell) {
   IOCP_CHECK(worker != kNoWorker);
   ScopedLock guard(mutex_);
   const bool fresh = workers_.try_emplace(worker, Attached{std::move(bell), false, false, {}}).second;
@@ -137,8 +136,8 @@ void JobQueue::attach(std::uint32_t worker, std::shared_ptr<JobBell> bell) {
 }
 
 void JobQueue::detach(std::uint32_t worker) {
-  std::shared_ptr<JobBell> another;
-  std::shared_ptr<JobBell> owner;
+  std::shared_ptr<Bell> another;
+  std::shared_ptr<Bell> owner;
   {
     ScopedLock guard(mutex_);
     if (workers_.erase(worker) == 0) return;
@@ -162,7 +161,7 @@ void JobQueue::detach(std::uint32_t worker) {
 }
 
 JobQueue::Take JobQueue::take(std::uint32_t worker, std::uint64_t now_us, TakenJob* out) {
-  std::shared_ptr<JobBell> bell;
+  std::shared_ptr<Bell> bell;
   Take answer = Take::none;
   {
     ScopedLock guard(mutex_);
@@ -203,7 +202,7 @@ void JobQueue::take_cancelled(std::uint32_t worker, std::vector<JobId>* into) {
 }
 
 bool JobQueue::finish(std::uint32_t worker, JobId id, JobOutcome outcome, JobPayload payload, std::uint64_t now_us) {
-  std::shared_ptr<JobBell> bell;
+  std::shared_ptr<Bell> bell;
   {
     ScopedLock guard(mutex_);
     Job* job = find(id);
@@ -247,7 +246,7 @@ void JobQueue::leave_line(Job& job) {
   --figures_.waiting;
 }
 
-std::shared_ptr<JobBell> JobQueue::rouse_one() {
+std::shared_ptr<Bell> JobQueue::rouse_one() {
   if (idle_.empty()) return nullptr;
   Attached& worker = workers_.at(idle_.back());
   idle_.pop_back();
@@ -255,7 +254,7 @@ std::shared_ptr<JobBell> JobQueue::rouse_one() {
   return worker.bell;
 }
 
-std::shared_ptr<JobBell> JobQueue::rouse_owner() {
+std::shared_ptr<Bell> JobQueue::rouse_owner() {
   if (owner_rung_) return nullptr;
   owner_rung_ = true;
   return owner_bell_;

@@ -9,11 +9,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <unordered_map>
 #include <vector>
 
+#include "core/bell.h"
 #include "core/histogram.h"
 #include "port/mutex.h"
 
@@ -49,13 +51,6 @@ struct TakenJob {
   JobPayload payload;
 };
 
-// Rouses somebody who sleeps elsewhere. Called from any thread, never under a lock.
-class JobBell {
- public:
-  virtual ~JobBell() = default;
-  virtual void ring() noexcept = 0;
-};
-
 struct JobFigures {
   std::uint64_t waiting = 0;
   std::uint64_t running = 0;
@@ -79,7 +74,7 @@ class JobQueue {
   // --- the owner ---------------------------------------------------------------------------------------------
 
   // Rung when there are results, or room that was asked for. Null: nobody wants to know any more.
-  void set_owner_bell(std::shared_ptr<JobBell> bell) IOCP_EXCLUDES(mutex_);
+  void set_owner_bell(std::shared_ptr<Bell> bell) IOCP_EXCLUDES(mutex_);
   // 0 = full, and the payload is gone; room that appears later rings the owner's bell, once.
   JobId add(JobPayload payload, std::int32_t priority, std::uint64_t now_us) IOCP_EXCLUDES(mutex_);
   enum class Cancelled : std::uint8_t {
@@ -90,8 +85,9 @@ class JobQueue {
   Cancelled cancel(JobId id) IOCP_EXCLUDES(mutex_);
   // Removes all that wait; returns them, in the order they would have run.
   std::vector<JobId> clear() IOCP_EXCLUDES(mutex_);
-  // Appends what was finished since the last call, in order.
-  void take_results(std::vector<JobResult>* into) IOCP_EXCLUDES(mutex_);
+  // Appends what was finished since the last call, in order, at most so many. True: there are more, for which the bell
+  // will not be rung.
+  bool take_results(std::vector<JobResult>* into, std::size_t most = SIZE_MAX) IOCP_EXCLUDES(mutex_);
   // The worker finishes what it runs and is told `retire` then.
   void retire(std::uint32_t worker) IOCP_EXCLUDES(mutex_);
   JobFigures figures() const IOCP_EXCLUDES(mutex_);
@@ -100,7 +96,7 @@ class JobQueue {
 
   // `worker`: a number that no other attached worker has. The bell is rung after take() answered `none`, when there is
   // something to take, and when a job the worker runs was cancelled.
-  void attach(std::uint32_t worker, std::shared_ptr<JobBell> bell) IOCP_EXCLUDES(mutex_);
+  void attach(std::uint32_t worker, std::shared_ptr<Bell> bell) IOCP_EXCLUDES(mutex_);
   // For good, at any moment. What the worker was running becomes a result: worker_died.
   void detach(std::uint32_t worker) IOCP_EXCLUDES(mutex_);
   enum class Take : std::uint8_t { job, none, retire };
@@ -129,7 +125,7 @@ class JobQueue {
     Job* last = nullptr;
   };
   struct Attached {
-    std::shared_ptr<JobBell> bell;
+    std::shared_ptr<Bell> bell;
     bool idle = false;  // take() answered `none`, and the bell was not rung since
     bool retiring = false;
     std::vector<JobId> cancelled;
@@ -143,10 +139,10 @@ class JobQueue {
   void forget(Job& job) IOCP_REQUIRES(mutex_);
   void leave_line(Job& job) IOCP_REQUIRES(mutex_);
   // The bell to ring for a job that waits: of the worker that fell idle last. Null when there is none.
-  std::shared_ptr<JobBell> rouse_one() IOCP_REQUIRES(mutex_);
+  std::shared_ptr<Bell> rouse_one() IOCP_REQUIRES(mutex_);
   // The owner's bell when it has not been rung since the owner last looked.
-  std::shared_ptr<JobBell> rouse_owner() IOCP_REQUIRES(mutex_);
-  static void ring(const std::shared_ptr<JobBell>& bell) noexcept {
+  std::shared_ptr<Bell> rouse_owner() IOCP_REQUIRES(mutex_);
+  static void ring(const std::shared_ptr<Bell>& bell) noexcept {
     if (bell != nullptr) bell->ring();
   }
 
@@ -157,8 +153,8 @@ class JobQueue {
   std::map<std::int32_t, Line, std::greater<>> lines_ IOCP_GUARDED_BY(mutex_);
   std::unordered_map<std::uint32_t, Attached> workers_ IOCP_GUARDED_BY(mutex_);
   std::vector<std::uint32_t> idle_ IOCP_GUARDED_BY(mutex_);  // the last one is roused first: its caches are warm
-  std::vector<JobResult> results_ IOCP_GUARDED_BY(mutex_);
-  std::shared_ptr<JobBell> owner_bell_ IOCP_GUARDED_BY(mutex_);
+  std::deque<JobResult> results_ IOCP_GUARDED_BY(mutex_);
+  std::shared_ptr<Bell> owner_bell_ IOCP_GUARDED_BY(mutex_);
   bool owner_rung_ IOCP_GUARDED_BY(mutex_) = false;
   bool room_wanted_ IOCP_GUARDED_BY(mutex_) = false;
   JobFigures figures_ IOCP_GUARDED_BY(mutex_);

@@ -15,6 +15,7 @@
 #include "core/buffer_pool.h"
 #include "core/client_context.h"
 #include "core/mailbox.h"
+#include "core/room.h"
 #include "core/timer_wheel.h"
 #include "port/port.h"
 
@@ -52,9 +53,13 @@ struct Command {
     abort,       // a = Status: maxQueuedBytes was exceeded, or memory for the rest of a package
     pause,
     resume,
-    end,     // the engine closes: graceful, absolute deadline after b ms; a = 1: reset now
-    adopt,   // object: Adoption
-    listen,  // object: Listener
+    assign,   // find it a logical worker, if it has none
+    depart,   // a = the logical worker that is to let go of it
+    release,  // a = the logical worker that did; object: Luggage or null
+    orphan,   // a = the logical worker that has gone
+    end,      // the engine closes: graceful, absolute deadline after b ms; a = 1: reset now
+    adopt,    // object: Adoption
+    listen,   // object: Listener
     close_listeners,
     hold_accepts,
     resume_accepts,
@@ -128,6 +133,10 @@ class Lane {
   void wake_thread() {
     if (stepped_by_threads.load(std::memory_order_relaxed)) wake();
   }
+  // … and the other way round: after enqueue() by somebody else than the owner, who may be the one that steps.
+  void wake_owner() {
+    if (!stepped_by_threads.load(std::memory_order_relaxed)) wake();
+  }
   void wake() {
     if (!wake_posted.exchange(true, std::memory_order_acq_rel)) port.post(&wake_operation);
   }
@@ -196,23 +205,15 @@ class Lane {
 
   // --- contexts that wait ----------------------------------------------------------------------------------------
 
-  // For room in the mailbox. The owner moves the epoch whenever it makes room, then looks at wants_room; a worker
-  // sets wants_room, then looks whether the epoch moved since it was refused. So one of them sees the other.
-  std::atomic<std::uint32_t> room_epoch{0};
-  std::atomic<bool> wants_room{false};
-  std::atomic<bool> full{false};  // a package was refused and no room was made since: reading would be in vain
+  // For room in the mailbox, this one or a logical worker's.
+  Room room;
   std::atomic<bool> unstall_requested{false};
-  void want_room(std::uint32_t epoch_when_refused) {
-    wants_room.store(true, std::memory_order_seq_cst);
-    if (room_epoch.load(std::memory_order_seq_cst) != epoch_when_refused) {
-      unstall_requested.store(true, std::memory_order_release);
-    }
+  void want_room(Room& wanted, std::uint32_t epoch_when_refused) {
+    if (wanted.want(epoch_when_refused)) unstall_requested.store(true, std::memory_order_release);
   }
   // Owner. True: somebody waits, and a step must follow.
   bool make_room() {
-    full.store(false, std::memory_order_relaxed);
-    room_epoch.fetch_add(1, std::memory_order_seq_cst);
-    if (!wants_room.exchange(false, std::memory_order_seq_cst)) return false;
+    if (!room.make()) return false;
     unstall_requested.store(true, std::memory_order_release);
     return true;
   }

@@ -123,7 +123,7 @@ void Mailbox::control(RecordKind kind, std::uint32_t slot, std::uint32_t extra, 
 
   ScopedLock guard(mutex_);
   if (discarding_) {
-    if (kind == RecordKind::disconnected) disconnected_.push_back(subject);
+    if (kind == RecordKind::disconnected && subject != nullptr) disconnected_.push_back(subject);
     return;
   }
   if (overflow_.empty() && append_record(header, parts, subject)) return;

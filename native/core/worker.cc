@@ -1,6 +1,7 @@
 // The turn of a worker: what is done, in which order, and to whom each completion belongs.
 #include "core/worker.h"
 
+#include "core/logical_worker.h"
 #include "port/check.h"
 
 namespace iocp {
@@ -31,7 +32,7 @@ void Worker::step(std::uint64_t now_ms) {
   run_inbox();
   react_to_finished();
   fire_timers();
-  engine_.ring_if_needed(lane_);
+  ring();
 }
 
 void Worker::run_commands(std::uint64_t now_ms) {
@@ -39,7 +40,13 @@ void Worker::run_commands(std::uint64_t now_ms) {
   if (lane_.unstall_requested.exchange(false, std::memory_order_acq_rel)) unstall();
   run_inbox();
   react_to_finished();
+  ring();
+}
+
+void Worker::ring() {
   engine_.ring_if_needed(lane_);
+  for (const std::shared_ptr<LogicalWorker>& worker : touched_) worker->ring_if_needed();
+  touched_.clear();
 }
 
 void Worker::fire_timers() {
@@ -86,6 +93,10 @@ void Worker::run(const Command& command) {
     case Command::Verb::abort:
     case Command::Verb::pause:
     case Command::Verb::resume:
+    case Command::Verb::assign:
+    case Command::Verb::depart:
+    case Command::Verb::release:
+    case Command::Verb::orphan:
     case Command::Verb::end:
       run_on_context(command);
       return;
@@ -153,10 +164,22 @@ void Worker::run_on_context(const Command& command) {
       case Command::Verb::resume:
         resume(context);
         break;
+      case Command::Verb::assign:
+        on_assign(context);
+        break;
+      case Command::Verb::depart:
+        on_depart(context, command.a);
+        break;
+      case Command::Verb::release:
+        on_release(context, command.a, std::unique_ptr<Luggage>(static_cast<Luggage*>(command.object)));
+        break;
+      case Command::Verb::orphan:
+        on_orphan(context, command.a);
+        break;
       case Command::Verb::end:
         if (command.a == 1) {
           fail(context, DisconnectedBy::local, Status::closed, Syscall::none);
-        } else {
+        } else if (!finish_service(context, command.b)) {
           begin_ending(context, {DisconnectedBy::local, Status::closed, Syscall::none, {}}, {true, true, command.b});
         }
         break;
@@ -247,10 +270,13 @@ void Worker::release(ClientContext& context, Reference reason) {
 }
 
 void Worker::unstall() {
-  // Again here: a worker may have called the lane full just after its owner had made room.
-  lane_.full.store(false, std::memory_order_relaxed);
+  // Again here: a worker may have called a mailbox full just after its reader had made room.
   std::vector<ClientContext*> stalled;
   lane_.take_stalled(&stalled);
+  for (ClientContext* context : stalled) {
+    ScopedLock guard(context->lock);
+    room_of(*context).set_full(false);
+  }
   for (ClientContext* context : stalled) {
     {
       ScopedLock guard(context->lock);
@@ -271,7 +297,7 @@ void Worker::retry() {
       context->retry_queued = false;
       write_queued(*context);
       // Whichever it was that could not be waited for.
-      if (context->paused) {
+      if (context->rests()) {
         watch_paused(*context);
       } else {
         continue_reading(*context);

@@ -3,7 +3,7 @@
 // thread, by JavaScript's event loop, and by the simulator with virtual time.
 //
 // The reactions are spread over worker.cc (the turn itself), worker_accepts.cc, worker_connects.cc, worker_reads.cc,
-// worker_writes.cc and worker_endings.cc. They run under the context's lock and never call out.
+// worker_writes.cc, worker_endings.cc and worker_service.cc. They run under the context's lock and never call out.
 #pragma once
 
 #include <array>
@@ -52,6 +52,8 @@ class Worker {
   void publish_disconnected(ClientContext& context);
   void unstall();
   void retry();
+  // At the end of a turn, under no lock: rouses those for whom something was written.
+  void ring();
 
   // --- accepting (worker_accepts.cc) -----------------------------------------------------------------------------
   void open_listener(Listener* listener);
@@ -67,6 +69,9 @@ class Worker {
   void adopt(const Adoption& adoption);
   void refuse(Status status, const Address& peer);
   void announce(ClientContext& context, std::uint32_t token, std::uint32_t listener_id) IOCP_REQUIRES(context.lock);
+  // Writes a `connected` record; `subject` as Mailbox::control().
+  void write_connected(Mailbox& mailbox, ClientContext& context, std::uint32_t token, std::uint32_t listener_id,
+                       ClientContext* subject) IOCP_REQUIRES(context.lock);
   // Makes a context around a connected socket and starts reading. Null: out of memory, socket closed.
   ClientContext* welcome(Socket* socket, std::uint32_t token, std::uint32_t listener_id);
 
@@ -109,6 +114,37 @@ class Worker {
   void look_for_end_while_paused(ClientContext& context) IOCP_REQUIRES(context.lock);
   void pause(ClientContext& context) IOCP_REQUIRES(context.lock);
   void resume(ClientContext& context) IOCP_REQUIRES(context.lock);
+
+  // --- logical workers (worker_service.cc)
+  // ----------------------------------------------------------------------------- Where the context's packages go, and
+  // how to wait for room there.
+  Mailbox& mailbox_of(ClientContext& context) IOCP_REQUIRES(context.lock) {
+    if (context.worker == nullptr) return lane_.mailbox;
+    return workers_mailbox(context);
+  }
+  Mailbox& workers_mailbox(ClientContext& context) IOCP_REQUIRES(context.lock);
+  Room& room_of(ClientContext& context) IOCP_REQUIRES(context.lock) {
+    if (context.worker == nullptr) return lane_.room;
+    return workers_room(context);
+  }
+  static Room& workers_room(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void touch(const std::shared_ptr<LogicalWorker>& worker);
+  // Gives an unserved context to the logical worker that has the fewest, if there is any.
+  void assign(ClientContext& context) IOCP_REQUIRES(context.lock);
+  // Starts to wait for packages, or only for the end while nobody wants them.
+  void wait(ClientContext& context) IOCP_REQUIRES(context.lock);
+  // Goes on after assign() of a context whose service was interrupted.
+  void continue_service(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void on_assign(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void on_depart(ClientContext& context, std::uint32_t worker_number) IOCP_REQUIRES(context.lock);
+  void on_release(ClientContext& context, std::uint32_t worker_number, std::unique_ptr<Luggage> luggage)
+      IOCP_REQUIRES(context.lock);
+  void on_orphan(ClientContext& context, std::uint32_t worker_number) IOCP_REQUIRES(context.lock);
+  // The engine closes. True: a logical worker is first to process what it has of the context.
+  bool finish_service(ClientContext& context, std::uint32_t grace_ms) IOCP_REQUIRES(context.lock);
+  // The peer has finished sending: whoever is to answer that is told; nobody there means that nobody has to.
+  void tell_end(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void tell_worker_of_drain(ClientContext& context) IOCP_REQUIRES(context.lock);
 
   // --- writing (worker_writes.cc)
   // --------------------------------------------------------------------------------------
@@ -153,6 +189,7 @@ class Worker {
   std::size_t finished_next_ = 0;
   std::vector<Command> commands_;
   std::unique_ptr<std::uint8_t[]> scratch_;
+  std::vector<std::shared_ptr<LogicalWorker>> touched_;  // for whom something was written in this turn; each once
 };
 
 }  // namespace iocp

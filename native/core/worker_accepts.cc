@@ -84,9 +84,9 @@ void Worker::on_accept(AcceptOperation* operation, Status status) {
     failed = true;
   }
 
-  const std::uint32_t epoch = lane_.room_epoch.load(std::memory_order_seq_cst);
+  const std::uint32_t epoch = lane_.room.epoch();
   const bool congested = lane_.mailbox.congested();
-  if (congested) lane_.want_room(epoch);
+  if (congested) lane_.want_room(lane_.room, epoch);
   bool told_to_close = false;
   std::unique_ptr<Listener> done;
   const std::uint32_t id = listener.id;
@@ -231,12 +231,14 @@ ClientContext* Worker::welcome(Socket* socket, std::uint32_t token, std::uint32_
     context->socket = socket;
     announce(*context, token, listener_id);
     engine_.table().publish(context);
+    context->unserved = engine_.options().deliver_to_workers;
     // close() walks the table after it set its flag: either it saw this context, or the flag is seen here.
     if (engine_.closing()) {
       begin_ending(*context, {DisconnectedBy::local, Status::closed, Syscall::none, {}},
                    {true, true, engine_.close_grace_ms()});
     } else {
-      wait_for_bytes(*context);
+      if (context->unserved) assign(*context);
+      wait(*context);
     }
     last = context->leave(Reference::command);
   }
@@ -245,6 +247,12 @@ ClientContext* Worker::welcome(Socket* socket, std::uint32_t token, std::uint32_
 }
 
 void Worker::announce(ClientContext& context, std::uint32_t token, std::uint32_t listener_id) {
+  write_connected(lane_.mailbox, context, token, listener_id, &context);
+  add(lane_.counters.connected, 1);
+}
+
+void Worker::write_connected(Mailbox& mailbox, ClientContext& context, std::uint32_t token, std::uint32_t listener_id,
+                             ClientContext* subject) {
   const Address peer = lane_.port.peer_address(context.socket);
   const Address local = lane_.port.local_address(context.socket);
   const std::string peer_text = format_ip(peer);
@@ -258,9 +266,8 @@ void Worker::announce(ClientContext& context, std::uint32_t token, std::uint32_t
                                               family_number(family),
                                               static_cast<std::uint32_t>(peer_text.size()),
                                               static_cast<std::uint32_t>(local_text.size())};
-  lane_.mailbox.control(RecordKind::connected, context.slot, 0,
-                        {bytes_of(words), bytes_of(peer_text), bytes_of(local_text)}, &context);
-  add(lane_.counters.connected, 1);
+  mailbox.control(RecordKind::connected, context.slot, 0, {bytes_of(words), bytes_of(peer_text), bytes_of(local_text)},
+                  subject);
 }
 
 }  // namespace iocp

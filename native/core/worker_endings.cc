@@ -2,6 +2,7 @@
 // meets in close_socket() and, when the last reference is gone, in publish_disconnected().
 #include <array>
 
+#include "core/logical_worker.h"
 #include "core/worker.h"
 #include "port/check.h"
 
@@ -92,7 +93,11 @@ void Worker::close_socket(ClientContext& context, CloseMode mode) {
 void Worker::on_context_timer(ClientContext& context) {
   switch (context.state) {
     case ContextState::open:
-      give_reads_back(context);
+      if (context.ends_when_released) {
+        fail(context, DisconnectedBy::local, Status::closed, Syscall::none);
+      } else {
+        give_reads_back(context);
+      }
       return;
     case ContextState::ending:
       // The grace period is over: what the peer did not take or acknowledge by its FIN is thrown away.
@@ -108,8 +113,11 @@ void Worker::publish_disconnected(ClientContext& context) {
   std::array<std::uint32_t, 12> words = {};
   std::string message;
   bool drained = false;
+  std::shared_ptr<LogicalWorker> worker;
   {
     ScopedLock guard(context.lock);
+    worker = std::move(context.worker);
+    context.worker = nullptr;
     DisconnectReason unexplained;
     DisconnectReason& reason = context.disconnect_reason == nullptr ? unexplained : *context.disconnect_reason;
     message = std::move(reason.message);
@@ -128,11 +136,15 @@ void Worker::publish_disconnected(ClientContext& context) {
   if (engine_.closing()) (drained ? engine_.drained : engine_.reset).fetch_add(1, std::memory_order_relaxed);
   add(lane_.counters.disconnected, 1);
   engine_.give_connection();
+  const ConstBytes head(reinterpret_cast<const std::uint8_t*>(words.data()), sizeof words);
+  const ConstBytes text(reinterpret_cast<const std::uint8_t*>(message.data()), message.size());
+  if (worker != nullptr) {
+    worker->mailbox().control(RecordKind::disconnected, slot, 0, {head, text});
+    worker->lose_context();
+    touch(worker);
+  }
   // From here on the context is its owner's, who may recycle it at any moment.
-  lane_.mailbox.control(RecordKind::disconnected, slot, 0,
-                        {ConstBytes(reinterpret_cast<const std::uint8_t*>(words.data()), sizeof words),
-                         ConstBytes(reinterpret_cast<const std::uint8_t*>(message.data()), message.size())},
-                        &context);
+  lane_.mailbox.control(RecordKind::disconnected, slot, 0, {head, text}, &context);
 }
 
 }  // namespace iocp

@@ -32,7 +32,7 @@ struct PackageSink {
 }  // namespace
 
 bool Worker::may_read(const ClientContext& context) const {
-  return context.state != ContextState::closed && !context.paused && !context.stalled && !context.peer_ended;
+  return context.state != ContextState::closed && !context.rests() && !context.stalled && !context.peer_ended;
 }
 
 void Worker::continue_reading(ClientContext& context) {
@@ -93,7 +93,7 @@ void Worker::on_zero_byte_read(ClientContext& context, Status status) {
     fail_io(context, status, Syscall::read);
     return;
   }
-  if (context.paused) {
+  if (context.rests()) {
     watch_hang_up(context);
     return;
   }
@@ -105,8 +105,9 @@ void Worker::on_zero_byte_read(ClientContext& context, Status status) {
 }
 
 void Worker::read_until_empty(ClientContext& context) {
-  const std::uint32_t epoch = lane_.room_epoch.load(std::memory_order_seq_cst);
-  if (lane_.full.load(std::memory_order_relaxed)) {
+  const Room& room = room_of(context);
+  const std::uint32_t epoch = room.epoch();
+  if (room.full()) {
     // Bytes are better kept in the kernel, where they push back on the peer, than copied aside here.
     stall(context, epoch);
     return;
@@ -226,7 +227,7 @@ void Worker::on_read(ClientContext& context, ReadOperation* operation, Status st
   operation->bytes = bytes;
   operation->used = 0;
   reads.sequencer.park(operation->number, operation);
-  if (context.paused) {
+  if (context.rests()) {
     on_read_while_paused(context);
   } else if (!context.stalled) {
     continue_reading(context);
@@ -240,9 +241,11 @@ void Worker::on_read_while_paused(ClientContext& context) {
   finish_giving_back(context);
   const ReadOperation* next = sequencer.peek();
   if (next != nullptr && (next->status != Status::ok || next->bytes == 0)) {
-    context.paused = false;
+    const bool paused = std::exchange(context.paused, false);
+    const bool unserved = std::exchange(context.unserved, false);
     take_parked_reads(context);
-    context.paused = true;
+    context.paused = paused;
+    context.unserved = unserved;
     return;
   }
   watch_paused(context);
@@ -316,10 +319,11 @@ void Worker::finish_giving_back(ClientContext& context) {
 
 std::size_t Worker::feed(ClientContext& context, ConstBytes bytes) {
   const Framing& framing = engine_.options().framing;
-  const std::uint32_t epoch = lane_.room_epoch.load(std::memory_order_seq_cst);
+  Room& room = room_of(context);
+  const std::uint32_t epoch = room.epoch();
   FeedResult result;
   {
-    Mailbox::Writer writer(lane_.mailbox);
+    Mailbox::Writer writer(mailbox_of(context));
     PackageSink sink{writer, context.slot};
     result = context.framer.feed(framing, bytes, sink);
     context.packages_received += sink.packages;
@@ -329,7 +333,7 @@ std::size_t Worker::feed(ClientContext& context, ConstBytes bytes) {
     case FeedResult::Outcome::drained:
       break;
     case FeedResult::Outcome::no_room:
-      lane_.full.store(true, std::memory_order_relaxed);
+      room.set_full(true);
       stall(context, epoch);
       break;
     case FeedResult::Outcome::illegal_length: {
@@ -379,7 +383,7 @@ void Worker::stall(ClientContext& context, std::uint32_t room_epoch) {
   context.enter(Reference::stalled);
   add(lane_.counters.stalls, 1);
   lane_.add_stalled(&context);
-  lane_.want_room(room_epoch);
+  lane_.want_room(room_of(context), room_epoch);
 }
 
 // --- the peer's end ----------------------------------------------------------------------------------------------
@@ -398,10 +402,8 @@ void Worker::on_end_of_stream(ClientContext& context) {
     advance_ending(context);
     return;
   }
-  cancel_timer(context);
-  if (context.end_told) return;
-  context.end_told = true;
-  lane_.mailbox.control(RecordKind::ended, context.slot, 0, {});
+  if (!context.ends_when_released) cancel_timer(context);
+  tell_end(context);
 }
 
 void Worker::watch_hang_up(ClientContext& context) {
@@ -435,7 +437,7 @@ void Worker::on_hang_up(ClientContext& context, Status status) {
 
 // Nothing unread before the FIN means that the connection is over, paused or not. One byte tells.
 void Worker::look_for_end_while_paused(ClientContext& context) {
-  if (!context.end_seen || !context.paused || context.peer_ended) return;
+  if (!context.end_seen || !context.rests() || context.peer_ended) return;
   // What is still to be delivered comes before the end.
   if (context.framer.package_waits() || context.backlog != nullptr) return;
   if (context.reads != nullptr && context.reads->sequencer.outstanding() > 0) return;

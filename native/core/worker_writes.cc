@@ -98,6 +98,7 @@ void Worker::note_progress(ClientContext& context, std::uint64_t bytes) {
     context.drain_armed = false;
     lane_.mailbox.control(RecordKind::drain, context.slot, static_cast<std::uint32_t>(queued), {});
   }
+  if (context.worker_drain_armed && queued <= engine_.options().low_water_mark) tell_worker_of_drain(context);
   const bool extends = context.state == ContextState::ending && !context.absolute_deadline && context.grace_ms > 0;
   if (extends && bytes > 0) set_timer(context, context.grace_ms);
 }

@@ -52,7 +52,8 @@ namespace iocp {
   X(disconnected, "ERR_IOCP_DISCONNECTED", "this side disconnected")                                      \
   X(closed, "ERR_IOCP_CLOSED", "the engine is closed")                                                    \
   X(max_connections, "ERR_IOCP_MAX_CONNECTIONS", "maxConnections is reached")                             \
-  X(banned, "ERR_IOCP_BANNED", "the address is on the block list")
+  X(banned, "ERR_IOCP_BANNED", "the address is on the block list")                                        \
+  X(worker_died, "ERR_IOCP_WORKER_DIED", "the logical worker that served the connection ended")
 
 enum class Status : std::uint8_t {
 #define IOCP_STATUS_ENUMERATOR(name, code, message) name,

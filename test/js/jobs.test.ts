@@ -119,6 +119,32 @@ describe('a job on a logical worker', () => {
     });
   });
 
+  it('gives every caller its own asynchronous context back, however the job ends', async () => {
+    const storage = new AsyncLocalStorage<number>();
+    const queue = { maxQueuedJobs: 3, onJobOverflow: 'wait' } as const;
+    const made = workers(1, queue);
+    made.on('error', () => {});
+    const ways = [
+      () => made.addJob('well'),
+      () => made.addJob({ do: 'throws', code: 'E_ASKED' }),
+      () => made.addJob({ do: 'later', value: 1 }),
+      (caller: number) => made.addJob(caller === 3 ? { do: 'exit' } : 'well'),
+      () => made.addJob({ do: 'untilAborted' }, { timeoutMs: 20 }),
+      () => made.addJob('never', { signal: AbortSignal.abort() }),
+      () => made.addJob({ do: 'move', bytes: new ArrayBuffer(8) }, { priority: 1 }),
+    ];
+    const found: Array<number | undefined> = [];
+    const all = Array.from({ length: 42 }, (_, caller) =>
+      storage.run(caller, async () => {
+        await ways[caller % ways.length]!(caller).catch(() => {});
+        found[caller] = storage.getStore();
+        await made.addJob('again').then(() => expect(storage.getStore()).toBe(caller));
+      }),
+    );
+    await Promise.all(all);
+    expect(found).toEqual(Array.from({ length: 42 }, (_, caller) => caller));
+  });
+
   it('is one of many that all come back, by priority', async () => {
     const made = workers(0);
     const order: number[] = [];
@@ -299,6 +325,23 @@ describe('jobs by a function', () => {
     expect(seen).toEqual([]);
     expect(await result).toBe(data);
     expect(seen).toEqual([data, 'caller']);
+  });
+
+  it('run in the asynchronous context of their caller, also when they had to wait or the caller runs them', async () => {
+    const storage = new AsyncLocalStorage<number>();
+    for (const onJobOverflow of ['wait', 'callerRuns'] as const) {
+      const made = engine({
+        jobs: async () => {
+          await new Promise((resolve) => setImmediate(resolve));
+          return storage.getStore();
+        },
+        maxQueuedJobs: 2,
+        onJobOverflow,
+      });
+      const callers = Array.from({ length: 20 }, (_, caller) => caller);
+      const seen = callers.map((caller) => storage.run(caller, () => made.addJob(undefined)));
+      expect(await Promise.all(seen)).toEqual(callers);
+    }
   });
 
   it('run by priority, may be asynchronous, may throw', async () => {

@@ -70,7 +70,6 @@ const BAD: Row[] = [
 
 /** Names that other versions may know: they must never be ignored in silence. */
 const UNKNOWN = [
-  'deliver',
   'idleTimeoutMs',
   'packageTimeoutMs',
   'maxConnectionsPerAddress',

@@ -197,6 +197,9 @@ void Owner::read_records(const std::uint8_t* bytes, std::size_t length, const st
         CHECK(contexts_.empty());
         closed_ = true;
         break;
+      case RecordKind::leaving:
+        CHECK(false);  // only a logical worker is told that
+        break;
     }
   }
   REQUIRE(at == length);

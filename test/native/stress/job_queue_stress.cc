@@ -12,7 +12,7 @@
 #include "core/worker_threads.h"
 #include "support/test.h"
 
-using iocp::JobBell;
+using iocp::Bell;
 using iocp::JobId;
 using iocp::JobOutcome;
 using iocp::JobQueue;
@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::size_t kJobs = 40'000;
 
-class SleepingBell : public JobBell {
+class SleepingBell : public Bell {
  public:
   void ring() noexcept override {
     const std::lock_guard guard(mutex_);

@@ -264,6 +264,8 @@ void Owner::dispatch(std::uint32_t lane, const iocp::RecordHeader& header, Const
       return complain("a refused connection or a failed listener");
     case RecordKind::connect_failed:
       return handler_.connect_failed(*this, header.extra, static_cast<iocp::Status>(words_of<2>(body)[0]));
+    case RecordKind::leaving:
+      return complain("a record that only logical workers get");
     case RecordKind::closed: {
       closed_seen_ = true;
       if (!live_.empty()) complain("closed before every context had its disconnected record");

@@ -11,7 +11,7 @@
 #include "support/test.h"
 #include "unit/random.h"
 
-using iocp::JobBell;
+using iocp::Bell;
 using iocp::JobFigures;
 using iocp::JobId;
 using iocp::JobOutcome;
@@ -25,7 +25,7 @@ using Take = iocp::JobQueue::Take;
 
 namespace {
 
-class CountingBell : public JobBell {
+class CountingBell : public Bell {
  public:
   void ring() noexcept override { ++rings; }
   int rings = 0;
