@@ -40,6 +40,16 @@ export interface RefusedRecord {
   remotePort: number;
 }
 
+/** Something happened to a file on its way; see binding.d.ts. */
+export interface FileRecord {
+  token: number;
+  event: number;
+  status: number;
+  value: number;
+  extra: number;
+  text: string;
+}
+
 /** Who gets the decoded records. A method may throw: `dispatch` then goes on with the next record when called again. */
 export interface EventSink {
   onPackage(slot: number, payload: Buffer): void;
@@ -52,6 +62,7 @@ export interface EventSink {
   onConnectFailed(token: number, status: number, syscall: number): void;
   onListenerFailed(listener: number, status: number, syscall: number): void;
   onClosed(ended: number, reset: number): void;
+  onFile(record: FileRecord): void;
 }
 
 type MakeBuffer = new (memory: ArrayBuffer, offset: number, length: number) => Buffer;
@@ -199,6 +210,15 @@ export class EventReader {
         return sink.onListenerFailed(extra, at(0), at(1));
       case Kind.closed:
         return sink.onClosed(at(0), at(1));
+      case Kind.file:
+        return sink.onFile({
+          token: extra,
+          event: at(0),
+          status: at(1),
+          value: wide(at(2), at(3)),
+          extra: wide(at(4), at(5)),
+          text: text(this.#memory, body * 4 + 7 * 4, at(6)),
+        });
       default:
         throw new Error(`the engine wrote a record of the unknown kind ${kind}`);
     }

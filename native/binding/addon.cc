@@ -48,6 +48,7 @@ Napi::Object record_kinds(Napi::Env env) {
   set("connectFailed", RecordKind::connect_failed);
   set("listenerFailed", RecordKind::listener_failed);
   set("closed", RecordKind::closed);
+  set("file", RecordKind::file);
   return kinds;
 }
 

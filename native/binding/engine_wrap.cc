@@ -199,6 +199,7 @@ void EngineWrap::take_down() {
   phase_ = Phase::down;
   threads_.stop();
   if (standby_ != nullptr) standby_->stop();
+  disk_thread_.stop();
   pump_->give_up();
   // The loop must let go of the descriptor before the port closes it.
   const bool has_loop = host_loop_.is_open();

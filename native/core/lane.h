@@ -52,9 +52,10 @@ struct Command {
     abort,       // a = Status: maxQueuedBytes was exceeded, or memory for the rest of a package
     pause,
     resume,
-    end,     // the engine closes: graceful, absolute deadline after b ms; a = 1: reset now
-    adopt,   // object: Adoption
-    listen,  // object: Listener
+    file_room,  // the disk took what the context waited with
+    end,        // the engine closes: graceful, absolute deadline after b ms; a = 1: reset now
+    adopt,      // object: Adoption
+    listen,     // object: Listener
     close_listeners,
     hold_accepts,
     resume_accepts,

@@ -20,6 +20,7 @@ enum class RecordKind : std::uint32_t {
   connect_failed = 9,
   listener_failed = 10,
   closed = 11,
+  file = 12,
 };
 
 struct RecordHeader {

@@ -74,7 +74,7 @@ const UNKNOWN = [
   'idleTimeoutMs',
   'packageTimeoutMs',
   'maxConnectionsPerAddress',
-  'fileTransfer',
+  'filetransfer',
   'banOnProtocolError',
   'iowrokers',
 ];

@@ -197,6 +197,9 @@ void Owner::read_records(const std::uint8_t* bytes, std::size_t length, const st
         CHECK(contexts_.empty());
         closed_ = true;
         break;
+      case RecordKind::file:
+        CHECK(false);  // nobody here sends files
+        break;
     }
   }
   REQUIRE(at == length);
