@@ -64,11 +64,19 @@ export const layout: {
  * | listenerFailed = 10 (no slot) | listener id | status, syscall |
  * | closed = 11 (no slot) | – | contexts that ended cleanly, contexts that were reset |
  * | leaving = 12 | 0 = answer with `release`, 1 = another has it now | none |
+ * | file = 13 | token of the transfer | event (`FileEvent`), status, value lo hi, extra lo hi, text bytes; text |
  *
  * A logical worker (class EngineWorker) gets package, large, connected, ended, drain, leaving and disconnected; for it
  * the token of `connected` is 1 when the context is new to all logical workers, the listener id 1 when there is luggage.
  */
-export type RecordKind = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12;
+export type RecordKind = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13;
+
+/**
+ * What a `file` record tells: 1 opened (source: value = size, extra = modified, ms since 1970; target: value = bytes
+ * there already), 2 written (value = bytes on the disk), 3 sent, 4 checked (value = CRC-32C), 5 finished (value =
+ * CRC-32C, text = the name it got), 6 failed (status says why; nothing more follows).
+ */
+export type FileEvent = 1 | 2 | 3 | 4 | 5 | 6;
 
 /** Framing, already validated. Byte counts; `delimiter` non-empty for type 'delimiter'. */
 export interface NativeFraming {
@@ -111,6 +119,8 @@ export interface NativeOptions {
   highWaterMark: number;
   lowWaterMark: number;
   maxQueuedBytes: number;
+  /** Packages of type 19 are chunks of files; needs a length framing that strips its header. */
+  fileTransfer: boolean;
   /** 0 = disconnect, 1 = drop, 2 = throw (TypeScript throws; the engine drops what slips through). */
   onOverflow: 0 | 1 | 2;
   /** Packages are for logical workers (class EngineWorker). */
@@ -194,6 +204,49 @@ export class Engine {
   contextStats(slot: number, generation: number, out: Float64Array): boolean;
   /** Writes rtt µs, rtt variance µs, retransmits, congestion window segments, unacknowledged segments, delivery rate B/s. False = gone. */
   tcpInfo(slot: number, generation: number, out: Float64Array): boolean;
+
+  // Files. A transfer is named by a token of JavaScript's, which is free again after `stopFile`; `file` records tell
+  // what happens. Byte counts are safe integers, or Infinity for "no limit".
+
+  /** Opens a file to send; `opened` or `failed` follows. False = the context is gone. */
+  openSource(token: number, slot: number, generation: number, path: string): boolean;
+  /**
+   * Opens the partial file `name.part` in `directory`; `opened` or `failed` follows. `onExists`: 0 refuse, 1 overwrite, 2
+   * rename. `resume`: go on with what is there. False = the context is gone.
+   */
+  openTarget(
+    token: number,
+    slot: number,
+    generation: number,
+    directory: string,
+    name: string,
+    size: number,
+    onExists: number,
+    resume: boolean,
+    checked: boolean,
+    durable: boolean,
+  ): boolean;
+  /** Sends bytes [begin, begin + length): raw, or in chunks that name `id` as far as `credit` goes. `sent` follows. False = gone. */
+  sendFile(
+    token: number,
+    raw: boolean,
+    id: number,
+    begin: number,
+    length: number,
+    credit: number,
+  ): boolean;
+  /** Computes the CRC-32C of a range of the source; `checked` follows. */
+  checkFile(token: number, begin: number, length: number): void;
+  /** So many more bytes may be sent, or may arrive. */
+  giveCredit(token: number, bytes: number): void;
+  /** From now on the next `length` bytes (raw), or the chunks that name `id`, are written. False = gone, or half a package is here. */
+  receiveFile(token: number, raw: boolean, id: number, length: number, credit: number): boolean;
+  /** Everything was received: compares, and gives the file its name; `finished` or `failed` follows. */
+  finishFile(token: number, compare: boolean, check: number): void;
+  /** Lets go of the transfer. `keep`: an unfinished file stays under its partial name. */
+  stopFile(token: number, keep: boolean): void;
+  /** Bytes given to the system, or written to the disk. */
+  fileMoved(token: number): number;
 
   /** Whether the engine keeps the event loop alive; starts referenced. */
   ref(): void;

@@ -6,6 +6,9 @@ import { inspect } from 'node:util';
 import type { Engine } from './binding.js';
 import type { ConnectedRecord, DisconnectedRecord } from './event-reader.js';
 import type { IocpError } from './errors.js';
+import { ignorable } from './file-promise.js';
+import type { FileTransfers } from './file-transfers.js';
+import type { FileResult, PrepareSendFileOptions, SendFileOptions } from './file-types.js';
 import { readDisconnectOptions } from './options.js';
 import { CONNECTIONS_MAX } from './records.js';
 import type { Sender } from './sender.js';
@@ -33,6 +36,8 @@ export interface Link {
   figures: Float64Array;
   /** Delivers, soon, what a context that is resuming held back. */
   release: (context: ClientContext) => void;
+  /** Undefined without the option `fileTransfer`. */
+  files: FileTransfers | undefined;
   /** When the engine was made, in milliseconds since the epoch. */
   epoch: number;
   /** Of the newest context; most contexts of an engine share it. */
@@ -53,6 +58,15 @@ export interface Held {
   ended: boolean;
   /** `resume()` was called and the packages are on their way out. */
   resuming: boolean;
+}
+
+/** @internal What is sent while a classic file offer waits for its answer: the peer would take it for the file. */
+export interface SendHold {
+  sends: Array<{ bytes: Uint8Array; raw: boolean; callback: SendCallback | undefined }>;
+  /** With their frames. */
+  bytes: number;
+  /** A send was told to wait for `drain`. */
+  full: boolean;
 }
 
 /** @internal A callback that waits for its `written` record. */
@@ -113,6 +127,8 @@ export class ClientContext<Data = unknown> {
   phase: number = Phase.fresh;
   /** @internal Callbacks of sends, oldest first; undefined until there is one. */
   waiting: Waiting[] | undefined = undefined;
+  /** @internal Present while sends are held back. */
+  hold: SendHold | undefined = undefined;
   /** @internal */
   link: Link;
   /** @internal The figures of a context that has gone. */
@@ -266,6 +282,53 @@ export class ClientContext<Data = unknown> {
     return this.link.sender.disconnect(this, graceful, graceMs);
   }
 
+  /**
+   * Sends a file, or a part of one: offers it, waits for the answer, streams it without a copy in this process, and
+   * waits until the peer has checked it and put it in place. Other packages flow in between. Needs the option
+   * `fileTransfer`.
+   *
+   * @returns What was sent; a rejection that nobody looks at is not an `unhandledRejection`: `fileFailed` tells as well.
+   * @throws TypeError and RangeError for wrong options; IocpError with the system's code (`ENOENT`, `EISDIR`, …), the
+   *   peer's reason (`ERR_IOCP_FILE_REFUSED`, `ENOSPC`, …) or `ERR_IOCP_GONE`; an `AbortError` when `signal` was aborted.
+   */
+  sendFile(path: string, options?: SendFileOptions): Promise<FileResult> {
+    return ignorable(this.#files('sendFile').sendFile(this as ClientContext, path, options));
+  }
+
+  /**
+   * Announces a file by the classic protocol. Until the transfer ends, other sends are held back. Resolves when the
+   * announcement was given to the engine.
+   *
+   * @throws RangeError for a file of 2 GiB and more; see {@link sendFile} for the others.
+   */
+  prepareSendFile(path: string, options?: PrepareSendFileOptions): Promise<void> {
+    return ignorable(
+      this.#files('prepareSendFile').prepareSendFile(this as ClientContext, path, options),
+    );
+  }
+
+  /** Resolves when the announced file was sent; with `manualStart`, it starts once the peer wants it. */
+  startSendFile(): Promise<FileResult> {
+    return ignorable(this.#files('startSendFile').startSendFile(this as ClientContext));
+  }
+
+  /** Takes the announcement back. False when there is none, or the file is on its way already. */
+  disableSendFile(): boolean {
+    return this.#files('disableSendFile').disableSendFile(this as ClientContext);
+  }
+
+  /** Accepts the file that the peer announced by the classic protocol, and writes it to `path`. */
+  prepareReceiveFile(path?: string): Promise<FileResult> {
+    return ignorable(
+      this.#files('prepareReceiveFile').prepareReceiveFile(this as ClientContext, path),
+    );
+  }
+
+  /** Refuses the file that the peer announced. False when there is none, or it was answered already. */
+  disableReceiveFile(): boolean {
+    return this.#files('disableReceiveFile').disableReceiveFile(this as ClientContext);
+  }
+
   /** TCP's own view of the connection; undefined when the context has gone. */
   info(): TcpInfo | undefined {
     const { engine, figures } = this.link;
@@ -309,6 +372,12 @@ export class ClientContext<Data = unknown> {
   [inspect.custom](): string {
     const state = this.connected ? 'connected' : 'gone';
     return `ClientContext ${this.id} (${state}, ${this.remoteAddress}:${this.remotePort})`;
+  }
+
+  #files(action: string): FileTransfers {
+    const { files } = this.link;
+    if (files === undefined) throw new TypeError(`${action} needs the option fileTransfer`);
+    return files;
   }
 
   #figure(index: number): number {

@@ -22,8 +22,10 @@ import {
   type DisconnectedRecord,
   EventReader,
   type EventSink,
+  type FileRecord,
   type RefusedRecord,
 } from './event-reader.js';
+import { type FileEmitter, FileTransfers } from './file-transfers.js';
 import { OutgoingFraming } from './framing.js';
 import type { ListenSettings, Settings } from './options.js';
 import { OutputBatch } from './output-batch.js';
@@ -106,7 +108,18 @@ export class EngineHost<Data> implements EventSink {
       release,
       epoch: Date.now(),
       local: undefined,
+      files: undefined,
     };
+    if (settings.files !== undefined) {
+      this.#link.files = new FileTransfers(this.#engine, this.sender, settings.files, {
+        emitter: emitter as unknown as FileEmitter,
+        announce: (step) => {
+          this.#todo.push(step);
+          this.#work();
+        },
+        changed: () => this.updateRef(),
+      });
+    }
     this.#start(native.ioWorkers === 0 ? SLABS_PER_LANE_STEPPED : SLABS_PER_LANE_THREADED);
   }
 
@@ -215,6 +228,7 @@ export class EngineHost<Data> implements EventSink {
 
   /** After `onClosed`. */
   destroy(): void {
+    this.#link.files?.destroy();
     this.#engine.destroy();
     this.#slabs.clear();
   }
@@ -235,7 +249,10 @@ export class EngineHost<Data> implements EventSink {
 
   /** The event loop is kept alive only while there is something to wait for. */
   updateRef(): void {
-    const busy = this.#listeners.size + this.connecting + this.#count > 0 || this.#closing;
+    const busy =
+      this.#listeners.size + this.connecting + this.#count > 0 ||
+      this.#closing ||
+      this.#link.files?.busy === true;
     const wanted = this.#wantsRef && busy;
     if (wanted === this.#hasRef) return;
     this.#hasRef = wanted;
@@ -268,6 +285,7 @@ export class EngineHost<Data> implements EventSink {
   onPackage(slot: number, payload: Buffer): void {
     const context = this.#contexts[slot];
     if (context === undefined || context.phase >= Phase.aborted) return;
+    if (this.#link.files?.onPackage(context, payload) === true) return;
     if (context.held === undefined) this.#emitter.emit('package', context, payload);
     else context.held.packages.push(payload);
   }
@@ -308,6 +326,7 @@ export class EngineHost<Data> implements EventSink {
     this.#contexts[slot] = context;
     this.#count++;
     this.updateRef();
+    this.#link.files?.onConnected(context, token !== 0);
     this.#todo.push(() => this.#emitter.emit('context', context));
     this.#todo.push(() => {
       if (context.phase === Phase.fresh) context.phase = Phase.open;
@@ -348,7 +367,12 @@ export class EngineHost<Data> implements EventSink {
     for (const { callback } of context.waiting?.splice(0) ?? []) {
       this.#todo.push(() => callback(goneError(context.id)));
     }
+    for (const { callback } of context.hold?.sends ?? []) {
+      if (callback !== undefined) this.#todo.push(() => callback(goneError(context.id)));
+    }
+    context.hold = undefined;
     const reason = disconnectReason(record);
+    this.#link.files?.onDisconnected(context, reason);
     this.#todo.push(() => this.#emitter.emit('disconnect', context, reason));
     this.#work();
   }
@@ -383,6 +407,10 @@ export class EngineHost<Data> implements EventSink {
 
   onClosed(ended: number, reset: number): void {
     this.#closed = { ended, reset };
+  }
+
+  onFile(record: FileRecord): void {
+    this.#link.files?.onFile(record);
   }
 
   #abort(token: number): void {

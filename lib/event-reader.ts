@@ -40,6 +40,16 @@ export interface RefusedRecord {
   remotePort: number;
 }
 
+/** Something happened to a file on its way; see binding.d.ts. */
+export interface FileRecord {
+  token: number;
+  event: number;
+  status: number;
+  value: number;
+  extra: number;
+  text: string;
+}
+
 /** Who gets the decoded records. A method may throw: `dispatch` then goes on with the next record when called again. */
 export interface EventSink {
   onPackage(slot: number, payload: Buffer): void;
@@ -54,6 +64,8 @@ export interface EventSink {
   onClosed(ended: number, reset: number): void;
   /** Of a logical worker only: let go of the context; `gone`: it is another's now. */
   onLeaving?(slot: number, gone: boolean): void;
+  /** Of the engine only: what a transfer of a file came to. */
+  onFile?(record: FileRecord): void;
 }
 
 type MakeBuffer = new (memory: ArrayBuffer, offset: number, length: number) => Buffer;
@@ -210,6 +222,15 @@ export class EventReader {
         return sink.onClosed(at(0), at(1));
       case Kind.leaving:
         return sink.onLeaving?.(slot, extra === 1);
+      case Kind.file:
+        return sink.onFile?.({
+          token: extra,
+          event: at(0),
+          status: at(1),
+          value: wide(at(2), at(3)),
+          extra: wide(at(4), at(5)),
+          text: text(this.#memory, body * 4 + 7 * 4, at(6)),
+        });
       default:
         throw new Error(`the engine wrote a record of the unknown kind ${kind}`);
     }

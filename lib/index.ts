@@ -2,6 +2,18 @@
 
 export { ClientContext } from './client-context.js';
 export { IocpError, type IocpErrorDetails } from './errors.js';
+export type {
+  AcceptFileOptions,
+  FileCheck,
+  FileOffer,
+  FileProtocol,
+  FileResult,
+  FileTransferInfo,
+  FileTransferOptions,
+  OnFileExists,
+  PrepareSendFileOptions,
+  SendFileOptions,
+} from './file-types.js';
 export { Iocp } from './iocp.js';
 export type {
   Job,

@@ -4,9 +4,21 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { inspect } from 'node:util';
 
 import type { NativeFraming, NativeOptions } from './binding.js';
+import {
+  abortSignal,
+  bag,
+  choice,
+  flag,
+  integer,
+  MILLISECONDS_MAX,
+  outOfRange,
+  show,
+  words,
+  wrongType,
+} from './checks.js';
+import { type FileSettings, fileSettingsOf } from './file-options.js';
 import type { ProcessJob } from './job.js';
 import { CONNECTIONS_MAX, Overflow } from './records.js';
 import type {
@@ -24,7 +36,6 @@ import type {
 } from './types.js';
 
 const MIB = 1024 * 1024;
-const MILLISECONDS_MAX = 2 ** 31 - 1;
 const BYTES_MAX = 2 ** 40;
 const PACKAGE_BYTES_MAX = 2 ** 30;
 const DELIMITER_BYTES_MAX = 255;
@@ -46,6 +57,8 @@ export interface Settings {
   captureRejections: boolean;
   /** Undefined: this engine runs no jobs. */
   jobs: JobSettings | undefined;
+  /** Undefined: files mean nothing to this engine. */
+  files: FileSettings | undefined;
 }
 
 /** The options about jobs, validated. */
@@ -89,71 +102,6 @@ export interface ConnectSettings<Data> {
   localAddress: string;
   signal: AbortSignal | undefined;
   data: Data | undefined;
-}
-
-type Bag = Record<string, unknown>;
-
-function show(value: unknown): string {
-  return inspect(value, { depth: 0, breakLength: Infinity, maxStringLength: 80 });
-}
-
-function wrongType(name: string, value: unknown, allowed: string): never {
-  throw new TypeError(`${name} must be ${allowed}, not ${show(value)}`);
-}
-
-function outOfRange(name: string, value: unknown, allowed: string): never {
-  throw new RangeError(`${name} must be ${allowed}, not ${show(value)}`);
-}
-
-/** A plain options object whose every name is known. */
-function bag(owner: string, value: unknown, names: readonly string[]): Bag {
-  if (value === undefined) return {};
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    wrongType(owner, value, 'an object');
-  }
-  for (const name of Object.keys(value)) {
-    if (!names.includes(name)) {
-      throw new TypeError(`${owner}.${name} is not an option; the options are ${names.join(', ')}`);
-    }
-  }
-  return value as Bag;
-}
-
-function integer(name: string, value: unknown, fallback: number, min: number, max: number): number {
-  if (value === undefined) return fallback;
-  const allowed = `an integer from ${min} to ${max}`;
-  if (typeof value !== 'number') wrongType(name, value, allowed);
-  if (!Number.isInteger(value) || value < min || value > max) outOfRange(name, value, allowed);
-  return value;
-}
-
-function flag(name: string, value: unknown, fallback: boolean): boolean {
-  if (value === undefined) return fallback;
-  if (typeof value !== 'boolean') wrongType(name, value, 'true or false');
-  return value;
-}
-
-function choice<T extends string>(name: string, value: unknown, fallback: T, of: readonly T[]): T {
-  if (value === undefined) return fallback;
-  const allowed = of.map((one) => `'${one}'`).join(', ');
-  if (typeof value !== 'string') wrongType(name, value, `one of ${allowed}`);
-  if (!of.includes(value as T)) outOfRange(name, value, `one of ${allowed}`);
-  return value as T;
-}
-
-function words(name: string, value: unknown, fallback: string): string {
-  if (value === undefined) return fallback;
-  if (typeof value !== 'string') wrongType(name, value, 'a string');
-  if (value === '' || value.includes('\0')) {
-    outOfRange(name, value, 'a non-empty string without NUL characters');
-  }
-  return value;
-}
-
-function abortSignal(name: string, value: unknown): AbortSignal | undefined {
-  if (value === undefined) return undefined;
-  if (!(value instanceof AbortSignal)) wrongType(name, value, 'an AbortSignal');
-  return value;
 }
 
 const FRAMING_TYPES = ['length', 'varint', 'delimiter', 'fixed'] as const;
@@ -338,6 +286,7 @@ const IOCP_OPTIONS = [
   'deliver',
   'maxQueuedJobs',
   'onJobOverflow',
+  'fileTransfer',
   'signal',
   'captureRejections',
 ] as const satisfies ReadonlyArray<keyof IocpOptions>;
@@ -434,6 +383,11 @@ export function readOptions(options: IocpOptions | undefined): Settings {
   ]);
   const deliverToWorkers = deliverOf(given);
   const ioWorkers = ioWorkersOf(given.ioWorkers);
+  const framing = framingOf(given.framing);
+  const files = fileSettingsOf(given.fileTransfer, framing);
+  if (files !== undefined && deliverToWorkers) {
+    throw new TypeError("fileTransfer needs deliver 'main': its packages are read on this thread");
+  }
   const native: NativeOptions = {
     // This thread has nothing to do with packages then, and is left in peace.
     ioWorkers: deliverToWorkers && ioWorkers === AUTO_IO_WORKERS ? 1 : ioWorkers,
@@ -443,7 +397,8 @@ export function readOptions(options: IocpOptions | undefined): Settings {
     maxFreeContexts: integer('maxFreeContexts', given.maxFreeContexts, 1024, -1, CONNECTIONS_MAX),
     pendingReads,
     zeroByteReads: flag('zeroByteReads', given.zeroByteReads, true),
-    framing: framingOf(given.framing),
+    framing,
+    fileTransfer: files !== undefined,
     noDelay: flag('noDelay', given.noDelay, true),
     keepAlive: given.keepAlive !== false,
     keepAliveInitialDelayMs: keepAlive.initialDelayMs,
@@ -457,7 +412,7 @@ export function readOptions(options: IocpOptions | undefined): Settings {
   const signal = abortSignal('signal', given.signal);
   const captureRejections = flag('captureRejections', given.captureRejections, false);
   const jobs = jobsOf(given, deliverToWorkers);
-  return { native, deliverToWorkers, onOverflow, signal, captureRejections, jobs };
+  return { native, deliverToWorkers, onOverflow, signal, captureRejections, jobs, files };
 }
 
 /** Validates the options of `listen`. */

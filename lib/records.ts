@@ -28,6 +28,7 @@ export const Kind = {
   listenerFailed: 10,
   closed: 11,
   leaving: 12,
+  file: 13,
 } as const;
 
 /** Flags of an output record; a token for `written` sits above the lowest eight bits. */
@@ -41,3 +42,16 @@ export const TOKEN_LIMIT = 2 ** 24;
 
 /** The engine's policy numbers for `onOverflow`. */
 export const Overflow = { disconnect: 0, drop: 1, throw: 2 } as const;
+
+/** What a `file` record tells; see binding.d.ts. */
+export const FileEvent = {
+  opened: 1,
+  written: 2,
+  sent: 3,
+  checked: 4,
+  finished: 5,
+  failed: 6,
+} as const;
+
+/** The engine's policy numbers for `onExists`. */
+export const OnExists = { refuse: 0, overwrite: 1, rename: 2 } as const;

@@ -3,7 +3,7 @@
 // context has queued, is enough to answer, and the exact figure is asked for only when the bound says "maybe".
 
 import type { Engine } from './binding.js';
-import { type ClientContext, Phase } from './client-context.js';
+import { type ClientContext, Phase, type SendHold } from './client-context.js';
 import { errorFromStatus, goneError, type IocpError, overflowError } from './errors.js';
 import type { OutgoingFraming } from './framing.js';
 import { BATCHED_PAYLOAD_MAX, type OutputBatch } from './output-batch.js';
@@ -108,8 +108,23 @@ export class Sender {
     if (callback !== undefined && typeof callback !== 'function') {
       throw new TypeError('callback must be a function');
     }
+    if (context.hold !== undefined) return this.#holdBack(context, bytesOf(payload), raw, callback);
     if (typeof payload === 'string') return this.#sendText(context, payload, raw, callback);
     if (!isPayload(payload)) badPayload('payload');
+    return this.#sendBytes(context, payload, raw, callback);
+  }
+
+  /** A package of the file layer's own, which passes what is held back. */
+  sendControl(context: Context, payload: Uint8Array): void {
+    this.#sendBytes(context, payload, false, undefined);
+  }
+
+  #sendBytes(
+    context: Context,
+    payload: Uint8Array,
+    raw: boolean,
+    callback: SendCallback | undefined,
+  ): boolean {
     if (context.phase !== Phase.open || this.closing) return this.#refuse(context, callback);
     const length = payload.length;
     const size = raw ? length : this.#framing.framedSize(length, payload);
@@ -139,8 +154,12 @@ export class Sender {
     const bytes =
       typeof payload === 'string' || isPayload(payload) ? bytesOf(payload) : badPayload('payload');
     const size = this.#framing.framedSize(bytes.length, bytes);
-    const open = this.closing ? [] : contexts.filter((one) => one.phase === Phase.open);
-    if (open.length === 0 || size === 0) return open.length;
+    const live = this.closing ? [] : contexts.filter((one) => one.phase === Phase.open);
+    const held = live.filter((one) => one.hold !== undefined);
+    const open = held.length === 0 ? live : live.filter((one) => one.hold === undefined);
+    if (size === 0) return live.length;
+    const kept = held.filter((one) => this.#keep(one, bytes, false, undefined)).length;
+    if (open.length === 0) return kept;
     const only = new Uint32Array(open.length * 2);
     open.forEach((context, index) => {
       only[index * 2] = context.slot;
@@ -148,14 +167,63 @@ export class Sender {
       context.bound += size;
     });
     this.flush();
-    return this.#engine.broadcast(bytes, -1, only);
+    return kept + this.#engine.broadcast(bytes, -1, only);
+  }
+
+  /** What was held back goes out. True = `drain` is due. */
+  releaseHold(context: Context): boolean {
+    const { hold } = context;
+    context.hold = undefined;
+    if (hold === undefined) return false;
+    for (const { bytes, raw, callback } of hold.sends) this.send(context, bytes, raw, callback);
+    return hold.full && context.phase === Phase.open && !context.needDrain;
+  }
+
+  #holdBack(
+    context: Context,
+    bytes: Uint8Array,
+    raw: boolean,
+    callback: SendCallback | undefined,
+  ): boolean {
+    if (context.phase !== Phase.open || this.closing) return this.#refuse(context, callback);
+    if (!this.#keep(context, bytes, raw, callback)) return false;
+    const hold = context.hold as SendHold;
+    hold.full ||= context.bound + hold.bytes > this.#limits.highWaterMark;
+    return !hold.full;
+  }
+
+  /** Copies it into the hold, if the cap admits it. */
+  #keep(
+    context: Context,
+    bytes: Uint8Array,
+    raw: boolean,
+    callback: SendCallback | undefined,
+  ): boolean {
+    const hold = context.hold as SendHold;
+    const size = raw ? bytes.length : this.#framing.framedSize(bytes.length, bytes);
+    const { maxQueuedBytes, onOverflow } = this.#limits;
+    if (context.bound + hold.bytes + size > maxQueuedBytes) {
+      const error = overflowError(context.id, context.bound + hold.bytes, size, maxQueuedBytes);
+      if (onOverflow === 'throw') throw error;
+      if (callback !== undefined) process.nextTick(callback, error);
+      if (onOverflow === 'disconnect') this.disconnect(context, false, 0);
+      else this.dropped++;
+      return false;
+    }
+    hold.bytes += size;
+    hold.sends.push({ bytes: Uint8Array.from(bytes), raw, callback });
+    return true;
   }
 
   /** Ends a context from this side; false = it has gone already. */
   disconnect(context: Context, graceful: boolean, graceMs: number): boolean {
     if (context.phase >= Phase.aborted) return false;
-    if (graceful) context.resume();
-    else context.held = undefined;
+    if (graceful) {
+      context.resume();
+      this.releaseHold(context);
+    } else {
+      context.held = undefined;
+    }
     this.flush();
     context.phase = graceful ? Phase.ending : Phase.aborted;
     return this.#engine.disconnect(context.slot, context.generation, graceful, graceMs);

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 
 import type { ClientContext } from './client-context.js';
 import type { IocpError } from './errors.js';
+import type { FileOffer, FileResult, FileTransferInfo, FileTransferOptions } from './file-types.js';
 import type { Job, JobEngine, TransferableObject } from './job.js';
 
 /** How long a silent connection is probed by TCP keep-alive. */
@@ -134,6 +135,11 @@ export interface IocpOptions {
   maxQueuedJobs?: number;
   /** What happens to a job beyond `maxQueuedJobs`. Default `'reject'`. */
   onJobOverflow?: JobOverflowPolicy;
+  /**
+   * Sending and receiving files: `true` for the defaults. Without it the types of the file packages mean nothing to the
+   * engine. Needs a length framing that strips its whole header, as `'iocps'` does.
+   */
+  fileTransfer?: boolean | FileTransferOptions;
   /** Aborting it closes the engine at once, as `close({ graceMs: 0 })` does. */
   signal?: AbortSignal;
   /** Node's own: a rejected promise of an `async` listener becomes an `'error'` event. Default false. */
@@ -429,6 +435,14 @@ export interface IocpEvents<Data = unknown> {
   disconnect: [context: ClientContext<Data>, reason: DisconnectReason];
   /** A peer was turned away before it got a context. */
   refuse: [peer: RefusedPeer];
+  /** The peer offers a file. Unanswered after `acceptTimeoutMs`, or without a listener and `autoAccept`, it is refused. */
+  fileOffer: [context: ClientContext<Data>, offer: FileOffer];
+  /** At most ten times a second per transfer, while bytes move. */
+  fileProgress: [context: ClientContext<Data>, transfer: FileTransferInfo];
+  /** A file was sent and confirmed, or received and put in place. May come after `disconnect` for a received file. */
+  fileCompleted: [context: ClientContext<Data>, result: FileResult];
+  /** A transfer failed, on either side. `transfer` is undefined for packages that belong to none. */
+  fileFailed: [context: ClientContext<Data>, error: Error, transfer: FileTransferInfo | undefined];
   /** The engine or a listener failed; never one peer's misbehaviour. */
   error: [error: Error];
   /** The engine is closed. */

@@ -50,6 +50,7 @@ Napi::Object record_kinds(Napi::Env env) {
   set("listenerFailed", RecordKind::listener_failed);
   set("closed", RecordKind::closed);
   set("leaving", RecordKind::leaving);
+  set("file", RecordKind::file);
   return kinds;
 }
 

@@ -51,6 +51,15 @@ Napi::Function EngineWrap::define(Napi::Env env) {
                       InstanceMethod<&EngineWrap::stats>("stats"),
                       InstanceMethod<&EngineWrap::context_stats>("contextStats"),
                       InstanceMethod<&EngineWrap::tcp_info>("tcpInfo"),
+                      InstanceMethod<&EngineWrap::open_source>("openSource"),
+                      InstanceMethod<&EngineWrap::open_target>("openTarget"),
+                      InstanceMethod<&EngineWrap::send_file>("sendFile"),
+                      InstanceMethod<&EngineWrap::check_file>("checkFile"),
+                      InstanceMethod<&EngineWrap::give_credit>("giveCredit"),
+                      InstanceMethod<&EngineWrap::receive_file>("receiveFile"),
+                      InstanceMethod<&EngineWrap::finish_file>("finishFile"),
+                      InstanceMethod<&EngineWrap::stop_file>("stopFile"),
+                      InstanceMethod<&EngineWrap::file_moved>("fileMoved"),
                       InstanceMethod<&EngineWrap::ref>("ref"),
                       InstanceMethod<&EngineWrap::unref>("unref")});
 }

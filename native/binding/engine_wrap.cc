@@ -204,6 +204,7 @@ void EngineWrap::take_down() {
   Directory<Roster>::strike(std::exchange(handle_, 0));
   threads_.stop();
   if (standby_ != nullptr) standby_->stop();
+  disk_thread_.stop();
   pump_->give_up();
   // The loop must let go of the descriptor before the port closes it.
   const bool has_loop = host_loop_.is_open();

@@ -48,6 +48,15 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   void stats(const Napi::CallbackInfo& info);
   Napi::Value context_stats(const Napi::CallbackInfo& info);
   Napi::Value tcp_info(const Napi::CallbackInfo& info);
+  Napi::Value open_source(const Napi::CallbackInfo& info);
+  Napi::Value open_target(const Napi::CallbackInfo& info);
+  Napi::Value send_file(const Napi::CallbackInfo& info);
+  void check_file(const Napi::CallbackInfo& info);
+  void give_credit(const Napi::CallbackInfo& info);
+  Napi::Value receive_file(const Napi::CallbackInfo& info);
+  void finish_file(const Napi::CallbackInfo& info);
+  void stop_file(const Napi::CallbackInfo& info);
+  Napi::Value file_moved(const Napi::CallbackInfo& info);
   void ref(const Napi::CallbackInfo& info);
   void unref(const Napi::CallbackInfo& info);
 
@@ -93,6 +102,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   std::size_t output_size_ = 0;
   HostLoop host_loop_;
   WorkerThreads threads_;
+  DiskThread disk_thread_;
   std::unique_ptr<StandbyThread> standby_;  // null: who steps is settled for good
   SteppingPolicy policy_;
   // What weigh_load() compares with: the figures at the beginning of the window, and those of this thread so far.

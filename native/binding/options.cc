@@ -74,6 +74,7 @@ BindingOptions read_options(const Napi::Object& object) {
   engine.socket.keep_alive.interval_ms = integer<std::uint32_t>(object, "keepAliveIntervalMs");
   engine.socket.keep_alive.count = integer<std::uint32_t>(object, "keepAliveCount");
   engine.socket.user_timeout_ms = integer<std::uint32_t>(object, "userTimeoutMs");
+  engine.file_transfer = boolean(object, "fileTransfer");
   engine.high_water_mark = integer<std::uint64_t>(object, "highWaterMark");
   engine.low_water_mark = integer<std::uint64_t>(object, "lowWaterMark");
   engine.max_queued_bytes = integer<std::uint64_t>(object, "maxQueuedBytes");

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "core/file_transfer.h"
 #include "core/framer.h"
 #include "core/limits.h"
 #include "core/read_allowance.h"
@@ -36,7 +37,7 @@ struct Timer : TimerNode {
 };
 
 // Operation::tag of everything a worker submits.
-enum class Tag : std::uint8_t { wake, accept, connect, zero_byte_read, read, write, hang_up };
+enum class Tag : std::uint8_t { wake, accept, connect, zero_byte_read, read, write, transmit, hang_up };
 
 // Why a context may not be recycled yet.
 enum class Reference : std::uint8_t { zero_byte_read, read, write, hang_up, timer, command, stalled, retry };
@@ -162,6 +163,7 @@ class ClientContext {
   bool zero_byte_pending IOCP_GUARDED_BY(lock) = false;
   bool hang_up_pending IOCP_GUARDED_BY(lock) = false;
   bool retry_queued IOCP_GUARDED_BY(lock) = false;
+  bool waits_for_disk IOCP_GUARDED_BY(lock) = false;     // a file's bytes come faster than they can be written
   bool busy IOCP_GUARDED_BY(lock) = false;               // bytes come often enough to wait for them with buffers
   bool absolute_deadline IOCP_GUARDED_BY(lock) = false;  // progress does not extend the grace period
   bool counted_as_drained IOCP_GUARDED_BY(lock) = false;
@@ -188,6 +190,11 @@ class ClientContext {
   WriteOperation* write IOCP_GUARDED_BY(lock) = nullptr;          // in flight
   std::size_t most_write_bytes IOCP_GUARDED_BY(lock) = SIZE_MAX;  // lowered when the system ran out of buffers
   std::unique_ptr<std::deque<SendMark>> marks IOCP_GUARDED_BY(lock);
+
+  // --- files: null until there was one ----------------------------------------------------------------------------
+  std::unique_ptr<ContextFiles> files IOCP_GUARDED_BY(lock);
+  // A write or a transmit is in flight: the queue's front is the port's.
+  bool writing() const IOCP_REQUIRES(lock) { return write != nullptr || (files != nullptr && files->transmitting); }
 
   // --- figures and last words ----------------------------------------------------------------------------------
   std::uint64_t bytes_received IOCP_GUARDED_BY(lock) = 0;

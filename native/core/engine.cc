@@ -274,6 +274,7 @@ void Engine::shut_down() {
   if (!started_) return;
   roster_->dismiss_all();
   for (std::uint32_t lane = 0; lane < lanes_.size(); ++lane) hand_over(lane, false);
+  stop_all_files();
   abort_everything();
   // Cancelled operations come home through the ports, some perhaps only after a moment, hence the millisecond;
   // far-future time lets every retry run out.
@@ -286,12 +287,14 @@ void Engine::shut_down() {
     return false;
   };
   Mailbox::Batch batch;
-  while (pending()) {
+  while (pending() || disk_.step()) {
     now_ms += 1'000;
     for (const auto& worker : workers_) {
       worker->collect(1);
       worker->step(now_ms);
     }
+    // A context may wait for what is on its way to the disk.
+    static_cast<void>(disk_.step());
     for (const auto& lane : lanes_) {
       lane->mailbox.take(&batch);
       for (const LargePayload& payload : batch.larges) std::free(payload.memory);

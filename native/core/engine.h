@@ -8,13 +8,16 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "core/context_table.h"
+#include "core/disk_queue.h"
 #include "core/event_source.h"
+#include "core/file_transfer.h"
 #include "core/framing.h"
 #include "core/lane.h"
 #include "core/mailbox.h"
@@ -46,6 +49,17 @@ struct EngineOptions {
   std::uint64_t max_queued_bytes = 16 * 1024 * 1024;
   OverflowPolicy on_overflow = OverflowPolicy::disconnect;
   bool deliver_to_workers = false;  // packages are for logical workers (logical_worker.h) instead of the owner
+  bool file_transfer = false;       // packages of type kFileChunkType are chunks of files
+};
+
+// What travels of a file: `length` bytes, of a source from `begin`. Raw: as they are, in one run; else in chunks that
+// name `id`, as far as `credit` goes.
+struct FileRun {
+  bool raw = false;
+  std::uint32_t id = 0;
+  std::uint64_t begin = 0;
+  std::uint64_t length = 0;
+  std::uint64_t credit = 0;
 };
 
 // Told, from any thread and never under a lock, that take() would find something it was not told of before. Silent for
@@ -135,6 +149,28 @@ class Engine final : public EventSource {
   // Stops accepting, ends every context gracefully, resets the rest after `grace_ms`. A `closed` record follows.
   void close(std::uint32_t grace_ms);
 
+  // --- files (engine_files.cc): named by a token of the owner's, which is free again after stop_file() ------------
+
+  // `opened` or `failed` follows. False = the context is gone, or the engine closes.
+  bool open_source(std::uint32_t token, std::uint32_t slot, std::uint32_t generation, const std::string& path);
+  bool open_target(std::uint32_t token, std::uint32_t slot, std::uint32_t generation, FileTarget target);
+  // After `opened`; `sent` follows. Packages sent from now on stand behind a raw run.
+  bool send_file(std::uint32_t token, const FileRun& run);
+  // Computes the CRC-32C of that range meanwhile; `checked` follows.
+  void check_file(std::uint32_t token, std::uint64_t begin, std::uint64_t length);
+  // So many more bytes may be sent, or may arrive.
+  void give_credit(std::uint32_t token, std::uint64_t bytes);
+  // After `opened`, before the peer is told to send; `written` follows. False = gone, or nobody can know where a raw
+  // run begins.
+  bool receive_file(std::uint32_t token, const FileRun& run);
+  // When everything is written: `finished` or `failed` follows.
+  void finish_file(std::uint32_t token, bool compare, std::uint32_t check);
+  // Lets go of it, whatever state it is in. `keep`: what was received of an unfinished file stays, for a later try.
+  void stop_file(std::uint32_t token, bool keep);
+  // Bytes of the file given to the system, or written to the disk.
+  double file_moved(std::uint32_t token) const;
+  DiskQueue& disk() noexcept { return disk_; }
+
   // --- figures -------------------------------------------------------------------------------------------------------
 
   bool figures(std::uint32_t slot, std::uint32_t generation, ContextFigures* out);
@@ -211,6 +247,10 @@ class Engine final : public EventSource {
   void tell_closed_when_quiet();
   void recycle(const std::vector<ClientContext*>& contexts);
   void abort_everything();
+  FileTransferPointer make_transfer(std::uint32_t token, bool sending, std::uint32_t slot, std::uint32_t generation);
+  FileTransferPointer find_transfer(std::uint32_t token) const;
+  void queue_piece(ClientContext& context, const FileTransferPointer& transfer) IOCP_REQUIRES(context.lock);
+  void stop_all_files();
 
   const EngineOptions options_;
   const Doorbell doorbell_;
@@ -221,6 +261,8 @@ class Engine final : public EventSource {
   std::vector<std::unique_ptr<Worker>> workers_;
   Outgoing outgoing_;  // collected while a batch is queued
   const std::shared_ptr<Roster> roster_;
+  DiskQueue disk_;
+  std::map<std::uint32_t, FileTransferPointer> files_;
 
   std::atomic<std::uint32_t> next_lane_{0};
   std::atomic<std::uint32_t> connections_{0};

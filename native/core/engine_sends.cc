@@ -93,7 +93,7 @@ Status Engine::send_parts(ClientContext& context, std::span<const ConstBytes> pa
 std::size_t Engine::write_through(ClientContext& context, std::span<const ConstBytes> parts) {
   // The socket is this thread's only when the owner steps the port itself or the port is anybody's.
   const bool allowed = Port::kSharedByWorkers || !context.lane.stepped_by_threads.load(std::memory_order_relaxed);
-  if (!allowed || !context.queue.empty() || context.write != nullptr || context.retry_queued) return 0;
+  if (!allowed || !context.queue.empty() || context.writing() || context.retry_queued) return 0;
   std::uint32_t bytes = 0;
   // A failure is met again, and dealt with, by the write of what is queued.
   if (context.lane.port.write_now(context.socket, parts, &bytes) != Status::ok) return 0;
@@ -203,7 +203,7 @@ void Engine::note_queued(Outgoing& out, ClientContext& context, std::uint32_t fl
   count_package(out, context, flags);
   if ((flags & kOutputNotify) != 0) {
     if (context.marks == nullptr) context.marks = std::make_unique<std::deque<SendMark>>();
-    context.marks->push_back({context.bytes_sent + context.queue.queued_bytes(), flags >> kOutputTokenShift});
+    context.marks->push_back({context.bytes_sent + context.queue.stream_bytes(), flags >> kOutputTokenShift});
   }
   if (context.flush_queued) return;
   context.flush_queued = true;

@@ -177,11 +177,11 @@ bool encode_kept_header(const Framing& framing, ConstBytes payload, Envelope* en
   return frame.verdict == Frame::Verdict::known && frame.total == zeros + payload.size();
 }
 
-bool encode_length(const Framing& framing, ConstBytes payload, Envelope* envelope) noexcept {
+// A length form whose whole header, or more, is stripped: the payload's size is all it takes.
+bool encode_stripped_header(const Framing& framing, std::uint64_t payload_bytes, Envelope* envelope) noexcept {
   const std::uint32_t header = framing.offset + framing.width;
-  if (framing.strip >= 0 && framing.strip < header) return encode_kept_header(framing, payload, envelope);
   const std::uint64_t strip = framing.strip < 0 ? header : static_cast<std::uint64_t>(framing.strip);
-  const std::uint64_t rest = strip - header + payload.size();
+  const std::uint64_t rest = strip - header + payload_bytes;
   const std::int64_t value = static_cast<std::int64_t>(rest) - framing.adjust;
   if (rest > framing.max_length || value < 0) return false;
   if (framing.width < 8 && (static_cast<std::uint64_t>(value) >> (8 * framing.width)) != 0) return false;
@@ -190,6 +190,12 @@ bool encode_length(const Framing& framing, ConstBytes payload, Envelope* envelop
               static_cast<std::uint64_t>(value));
   envelope->header_bytes = static_cast<std::uint32_t>(strip);
   return true;
+}
+
+bool encode_length(const Framing& framing, ConstBytes payload, Envelope* envelope) noexcept {
+  const std::uint32_t header = framing.offset + framing.width;
+  if (framing.strip >= 0 && framing.strip < header) return encode_kept_header(framing, payload, envelope);
+  return encode_stripped_header(framing, payload.size(), envelope);
 }
 
 bool encode_varint(const Framing& framing, ConstBytes payload, Envelope* envelope) noexcept {
@@ -255,6 +261,11 @@ bool encode_envelope(const Framing& framing, ConstBytes payload, Envelope* envel
       return true;
   }
   IOCP_UNREACHABLE("a FramingType outside the enum");
+}
+
+bool encode_length_header(const Framing& framing, std::uint64_t payload_bytes, Envelope* envelope) noexcept {
+  IOCP_CHECK(framing.type == FramingType::length && framing.strip < 0);
+  return encode_stripped_header(framing, payload_bytes, envelope);
 }
 
 std::string describe_illegal_length(const Framing& framing, ConstBytes bytes, std::int64_t announced) {

@@ -64,6 +64,9 @@ struct Envelope {
 // max_length does not admit, a wrong header kept in the payload, a delimiter inside it, not the fixed length.
 bool encode_envelope(const Framing& framing, ConstBytes payload, Envelope* envelope) noexcept;
 
+// The same for a payload of `payload_bytes` that is not at hand, in a length framing that strips its whole header.
+bool encode_length_header(const Framing& framing, std::uint64_t payload_bytes, Envelope* envelope) noexcept;
+
 // The text of an illegal length: the decoded value, the limit, the header in hexadecimal and, where it is
 // printable ASCII, what it reads as. `bytes` begin with the header; what follows it is not shown.
 std::string describe_illegal_length(const Framing& framing, ConstBytes bytes, std::int64_t announced);

@@ -53,13 +53,14 @@ struct Command {
     abort,       // a = Status: maxQueuedBytes was exceeded, or memory for the rest of a package
     pause,
     resume,
-    assign,   // find it a logical worker, if it has none
-    depart,   // a = the logical worker that is to let go of it
-    release,  // a = the logical worker that did; object: Luggage or null
-    orphan,   // a = the logical worker that has gone
-    end,      // the engine closes: graceful, absolute deadline after b ms; a = 1: reset now
-    adopt,    // object: Adoption
-    listen,   // object: Listener
+    assign,     // find it a logical worker, if it has none
+    depart,     // a = the logical worker that is to let go of it
+    release,    // a = the logical worker that did; object: Luggage or null
+    orphan,     // a = the logical worker that has gone
+    file_room,  // the disk took what the context waited with
+    end,        // the engine closes: graceful, absolute deadline after b ms; a = 1: reset now
+    adopt,      // object: Adoption
+    listen,     // object: Listener
     close_listeners,
     hold_accepts,
     resume_accepts,

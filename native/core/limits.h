@@ -36,6 +36,20 @@ constexpr std::uint32_t kSlabIndexMax = 1023;
 // header alone cannot claim megabytes.
 constexpr std::size_t kPartialBytesFirst = 128 * 1024;
 
+// A chunk of a file among other packages: long enough to be cheap, short enough not to keep them waiting.
+constexpr std::uint64_t kFileChunkBytes = 256 * 1024;
+// What one transmit is asked for.
+constexpr std::uint32_t kTransmitBytes = 1024 * 1024;
+// A buffer of raw file bytes on their way to the disk.
+constexpr std::size_t kFileBufferBytes = 256 * 1024;
+// Bytes of one raw run that may be on their way to the disk before its context is not read from, and when it is again.
+constexpr std::uint64_t kToDiskMax = 4 * 1024 * 1024;
+constexpr std::uint64_t kToDiskLow = 2 * 1024 * 1024;
+// The owner hears of written bytes so often.
+constexpr std::uint64_t kWrittenStepBytes = 1024 * 1024;
+// What the disk queue reads at a time when it computes a check.
+constexpr std::size_t kCheckBytes = 256 * 1024;
+
 constexpr std::uint32_t kPendingReadsMax = 64;
 constexpr std::size_t kAcceptsPosted = 8;
 constexpr std::size_t kCompletionsPerWait = 256;

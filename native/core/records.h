@@ -21,6 +21,7 @@ enum class RecordKind : std::uint32_t {
   listener_failed = 10,
   closed = 11,
   leaving = 12,
+  file = 13,
 };
 
 struct RecordHeader {

@@ -2,12 +2,19 @@
 #include "core/send_queue.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <new>
 
 #include "port/check.h"
 
 namespace iocp {
+namespace {
+
+// What stands in for the bytes of a file that failed.
+constexpr std::array<std::uint8_t, 16 * 1024> kZeros = {};
+
+}  // namespace
 
 SendQueue::~SendQueue() { IOCP_CHECK(head_ == nullptr); }
 
@@ -21,11 +28,12 @@ SendQueue::Segment* SendQueue::make_pooled(BufferPool& pool) noexcept {
 }
 
 void SendQueue::release(BufferPool& pool, Segment* segment) noexcept {
-  if (segment->shared == nullptr) {
+  if (segment->shared == nullptr && segment->file == nullptr) {
     pool.release(segment);
     return;
   }
-  segment->shared->release();
+  if (segment->shared != nullptr) segment->shared->release();
+  delete segment->file;
   delete segment;
 }
 
@@ -78,6 +86,7 @@ bool SendQueue::append_copy(BufferPool& pool, std::initializer_list<ConstBytes> 
     }
   }
   queued_bytes_ += total;
+  stream_bytes_ += total;
   return true;
 }
 
@@ -91,32 +100,81 @@ bool SendQueue::append_shared(SharedBytes* bytes) noexcept {
   segment->length = bytes->length();
   push(segment);
   queued_bytes_ += bytes->length();
+  stream_bytes_ += bytes->length();
+  return true;
+}
+
+bool SendQueue::append_file(std::unique_ptr<FilePiece> piece) noexcept {
+  auto* segment = new (std::nothrow) Segment;
+  if (segment == nullptr) return false;
+  stream_bytes_ += piece->length + piece->head_length;
+  segment->file = piece.release();
+  push(segment);
   return true;
 }
 
 std::size_t SendQueue::gather(std::span<ConstBytes> slices) const noexcept {
   std::size_t count = 0;
   for (const Segment* segment = head_; segment != nullptr && count < slices.size(); segment = segment->next) {
-    slices[count++] = ConstBytes(segment->begin, segment->length);
+    if (segment->file == nullptr) {
+      slices[count++] = ConstBytes(segment->begin, segment->length);
+      continue;
+    }
+    // A head that is out was followed by some of its file, or is followed by zeros now.
+    const FilePiece& piece = *segment->file;
+    if (!piece.zeros) return count;
+    if (!piece.head_rest().empty()) {
+      slices[count++] = piece.head_rest();
+      return count;
+    }
+    slices[count++] =
+        ConstBytes(kZeros).first(static_cast<std::size_t>(std::min<std::uint64_t>(piece.length, kZeros.size())));
+    return count;
   }
   return count;
 }
 
-void SendQueue::consume(BufferPool& pool, std::uint64_t bytes) noexcept {
-  IOCP_CHECK(bytes <= queued_bytes_);
-  queued_bytes_ -= bytes;
+std::unique_ptr<FilePiece> SendQueue::consume(BufferPool& pool, std::uint64_t bytes) noexcept {
+  IOCP_CHECK(bytes <= stream_bytes_);
+  stream_bytes_ -= bytes;
+  std::unique_ptr<FilePiece> finished;
   while (bytes > 0) {
     Segment* segment = head_;
+    if (segment->file != nullptr) {
+      bytes -= advance(*segment->file, bytes);
+      if (segment->file->length > 0 || !segment->file->head_rest().empty()) return finished;
+      finished.reset(segment->file);
+      segment->file = nullptr;
+      pop_front();
+      delete segment;
+      continue;
+    }
     if (bytes < segment->length) {
       segment->begin += bytes;
       segment->length -= static_cast<std::size_t>(bytes);
-      return;
+      queued_bytes_ -= bytes;
+      return finished;
     }
     bytes -= segment->length;
-    head_ = segment->next;
-    if (head_ == nullptr) tail_ = nullptr;
+    queued_bytes_ -= segment->length;
+    pop_front();
     release(pool, segment);
   }
+  return finished;
+}
+
+std::uint64_t SendQueue::advance(FilePiece& piece, std::uint64_t bytes) noexcept {
+  const std::uint64_t of_head = std::min<std::uint64_t>(bytes, piece.head_length - piece.head_sent);
+  piece.head_sent += static_cast<std::uint32_t>(of_head);
+  const std::uint64_t of_file = std::min(bytes - of_head, piece.length);
+  piece.offset += of_file;
+  piece.length -= of_file;
+  return of_head + of_file;
+}
+
+void SendQueue::pop_front() noexcept {
+  head_ = head_->next;
+  if (head_ == nullptr) tail_ = nullptr;
 }
 
 void SendQueue::clear(BufferPool& pool) noexcept {
@@ -127,6 +185,7 @@ void SendQueue::clear(BufferPool& pool) noexcept {
   }
   tail_ = nullptr;
   queued_bytes_ = 0;
+  stream_bytes_ = 0;
 }
 
 }  // namespace iocp

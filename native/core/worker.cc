@@ -97,6 +97,7 @@ void Worker::run(const Command& command) {
     case Command::Verb::depart:
     case Command::Verb::release:
     case Command::Verb::orphan:
+    case Command::Verb::file_room:
     case Command::Verb::end:
       run_on_context(command);
       return;
@@ -176,6 +177,10 @@ void Worker::run_on_context(const Command& command) {
       case Command::Verb::orphan:
         on_orphan(context, command.a);
         break;
+      case Command::Verb::file_room:
+        context.waits_for_disk = false;
+        continue_reading(context);
+        break;
       case Command::Verb::end:
         if (command.a == 1) {
           fail(context, DisconnectedBy::local, Status::closed, Syscall::none);
@@ -222,6 +227,7 @@ void Worker::react(const Completion& completion) {
     case Tag::zero_byte_read:
     case Tag::read:
     case Tag::write:
+    case Tag::transmit:
     case Tag::hang_up:
       react_in_context(completion);
       return;
@@ -246,6 +252,11 @@ void Worker::react_in_context(const Completion& completion) {
       case Tag::write:
         reason = Reference::write;
         on_written(context, completion.status, completion.bytes);
+        write_queued(context);
+        break;
+      case Tag::transmit:
+        reason = Reference::write;
+        on_transmitted(context, completion.status, completion.bytes);
         write_queued(context);
         break;
       case Tag::hang_up:

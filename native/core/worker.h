@@ -3,7 +3,8 @@
 // thread, by JavaScript's event loop, and by the simulator with virtual time.
 //
 // The reactions are spread over worker.cc (the turn itself), worker_accepts.cc, worker_connects.cc, worker_reads.cc,
-// worker_writes.cc, worker_endings.cc and worker_service.cc. They run under the context's lock and never call out.
+// worker_writes.cc, worker_files.cc, worker_service.cc and worker_endings.cc. They run under the context's lock and
+// never call out.
 #pragma once
 
 #include <array>
@@ -104,6 +105,7 @@ class Worker {
   void finish_giving_back(ClientContext& context) IOCP_REQUIRES(context.lock);
   // Frames bytes; returns how many were used. Fewer than all: the context stalled or was closed.
   std::size_t feed(ClientContext& context, ConstBytes bytes) IOCP_REQUIRES(context.lock);
+  std::size_t feed_packages(ClientContext& context, ConstBytes bytes) IOCP_REQUIRES(context.lock);
   bool feed_backlog(ClientContext& context) IOCP_REQUIRES(context.lock);
   void keep_backlog(ClientContext& context, ConstBytes bytes) IOCP_REQUIRES(context.lock);
   void stall(ClientContext& context, std::uint32_t room_epoch) IOCP_REQUIRES(context.lock);
@@ -156,6 +158,20 @@ class Worker {
   static bool is_shortage(Status status) noexcept {
     return status == Status::no_buffer_space || status == Status::out_of_memory;
   }
+
+  // --- files (worker_files.cc) ---------------------------------------------------------------------------------------
+  // False: it is pending, or its completion is noted.
+  bool transmit_front(ClientContext& context, FilePiece& piece, std::size_t* budget) IOCP_REQUIRES(context.lock);
+  void on_transmitted(ClientContext& context, Status status, std::uint32_t bytes) IOCP_REQUIRES(context.lock);
+  void on_source_failed(ClientContext& context, Status status) IOCP_REQUIRES(context.lock);
+  void on_piece_sent(ClientContext& context, const FilePiece& piece) IOCP_REQUIRES(context.lock);
+  // Where the next bytes of a raw run go; empty when there is none.
+  MutableBytes raw_target(ClientContext& context) IOCP_REQUIRES(context.lock);
+  void raw_received(ClientContext& context, std::size_t bytes) IOCP_REQUIRES(context.lock);
+  std::size_t feed_raw(ClientContext& context, ConstBytes bytes) IOCP_REQUIRES(context.lock);
+  void to_disk(const FileTransferPointer& transfer, const LargePayload& payload);
+  void wait_for_disk(ClientContext& context, FileTransfer& transfer) IOCP_REQUIRES(context.lock);
+  void take_chunk(ClientContext& context, LargePayload chunk) IOCP_REQUIRES(context.lock);
 
   // --- endings (worker_endings.cc)
   // ---------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ void Worker::begin_ending(ClientContext& context, DisconnectReason reason, Grace
 
 void Worker::advance_ending(ClientContext& context) {
   if (context.state != ContextState::ending) return;
-  if (!context.queue.empty() || context.write != nullptr) return;
+  if (!context.queue.empty() || context.writing()) return;
   if (!context.write_shut) {
     context.write_shut = true;
     const Status status = lane_.port.shutdown_write(context.socket);
@@ -81,13 +81,18 @@ void Worker::close_socket(ClientContext& context, CloseMode mode) {
   // Pending operations come back cancelled, each with its reference; the memory they name stays until then.
   lane_.port.close_socket(context.socket, mode);
   context.socket = nullptr;
-  if (context.write == nullptr) context.queue.clear(engine_.send_buffers());
+  if (!context.writing()) context.queue.clear(engine_.send_buffers());
   if (context.reads != nullptr) {
     while (ReadOperation* parked = context.reads->sequencer.take_any()) free_read(parked);
   }
   context.framer.reset();
   context.backlog.reset();
   context.marks.reset();
+  if (context.files != nullptr) {
+    context.files->sending.clear();
+    context.files->receiving.clear();
+    context.files->raw.reset();
+  }
 }
 
 void Worker::on_context_timer(ClientContext& context) {

@@ -1,6 +1,7 @@
 // The way in: zero-byte reads, non-blocking reads until the socket is empty, several pending reads put back in
 // order, framing into the mailbox, and what happens when the mailbox is full, the user paused, or the peer ended.
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -15,24 +16,41 @@ namespace {
 struct PackageSink {
   Mailbox::Writer& writer;
   std::uint32_t slot;
+  // Where chunks of files go, which are the disk's and not the owner's; null when files mean nothing here.
+  std::vector<LargePayload>* chunks;
   std::uint64_t packages = 0;
 
   bool package(ConstBytes payload) {
+    if (chunks != nullptr && is_file_chunk(payload)) return copy_chunk(payload);
     const bool taken = writer.package(slot, payload);
     packages += taken ? 1 : 0;
     return taken;
   }
   bool large(const LargePayload& payload) {
+    if (chunks != nullptr && is_file_chunk(ConstBytes(payload.payload, payload.length))) {
+      chunks->push_back(payload);
+      return true;
+    }
     const bool taken = writer.large(slot, payload);
     packages += taken ? 1 : 0;
     return taken;
+  }
+  bool copy_chunk(ConstBytes payload) {
+    LargePayload chunk;
+    chunk.memory = chunk.payload = static_cast<std::uint8_t*>(std::malloc(payload.size()));
+    if (chunk.memory == nullptr) return false;
+    std::memcpy(chunk.memory, payload.data(), payload.size());
+    chunk.length = payload.size();
+    chunks->push_back(chunk);
+    return true;
   }
 };
 
 }  // namespace
 
 bool Worker::may_read(const ClientContext& context) const {
-  return context.state != ContextState::closed && !context.rests() && !context.stalled && !context.peer_ended;
+  return context.state != ContextState::closed && !context.rests() && !context.stalled && !context.waits_for_disk &&
+         !context.peer_ended;
 }
 
 void Worker::continue_reading(ClientContext& context) {
@@ -115,7 +133,9 @@ void Worker::read_until_empty(ClientContext& context) {
   std::size_t budget = kReadBudgetBytes;
   Framer::Surplus surplus;
   while (budget > 0) {
-    const MutableBytes direct = context.framer.direct_target();
+    const MutableBytes raw = raw_target(context);
+    if (context.state == ContextState::closed) return;
+    const MutableBytes direct = raw.empty() ? context.framer.direct_target() : raw;
     const std::size_t most = context.framer.expects_large() ? Framer::kSurplusMax : kScratchBytes;
     const MutableBytes target = direct.empty() ? MutableBytes(scratch_.get(), most) : direct;
     std::uint32_t count = 0;
@@ -136,13 +156,17 @@ void Worker::read_until_empty(ClientContext& context) {
     }
     context.bytes_received += count;
     add(lane_.counters.bytes_received, count);
-    const ConstBytes bytes =
-        direct.empty() ? ConstBytes(target).first(count) : context.framer.direct_received(count, surplus);
-    const std::size_t used = feed(context, bytes);
-    if (context.state == ContextState::closed) return;
-    if (used < bytes.size()) {
-      keep_backlog(context, bytes.subspan(used));
-      return;
+    if (raw.empty()) {
+      const ConstBytes bytes =
+          direct.empty() ? ConstBytes(target).first(count) : context.framer.direct_received(count, surplus);
+      const std::size_t used = feed(context, bytes);
+      if (context.state == ContextState::closed) return;
+      if (used < bytes.size()) {
+        keep_backlog(context, bytes.subspan(used));
+        return;
+      }
+    } else {
+      raw_received(context, count);
     }
     if (!may_read(context)) return;
     if (count < target.size()) break;  // a short read: the socket is empty, or the next wait will tell
@@ -318,17 +342,25 @@ void Worker::finish_giving_back(ClientContext& context) {
 // --- framing ---------------------------------------------------------------------------------------------------
 
 std::size_t Worker::feed(ClientContext& context, ConstBytes bytes) {
+  const std::size_t raw = feed_raw(context, bytes);
+  if (context.waits_for_disk || context.state == ContextState::closed || (raw > 0 && raw == bytes.size())) return raw;
+  return raw + feed_packages(context, bytes.subspan(raw));
+}
+
+std::size_t Worker::feed_packages(ClientContext& context, ConstBytes bytes) {
   const Framing& framing = engine_.options().framing;
   Room& room = room_of(context);
   const std::uint32_t epoch = room.epoch();
   FeedResult result;
+  std::vector<LargePayload> chunks;
   {
     Mailbox::Writer writer(mailbox_of(context));
-    PackageSink sink{writer, context.slot};
+    PackageSink sink{writer, context.slot, engine_.options().file_transfer ? &chunks : nullptr};
     result = context.framer.feed(framing, bytes, sink);
     context.packages_received += sink.packages;
     add(lane_.counters.packages_received, sink.packages);
   }
+  for (const LargePayload& chunk : chunks) take_chunk(context, chunk);
   switch (result.outcome) {
     case FeedResult::Outcome::drained:
       break;
@@ -365,7 +397,7 @@ bool Worker::feed_backlog(ClientContext& context) {
     context.backlog->used += used;
     if (context.backlog->used == context.backlog->length) context.backlog.reset();
   }
-  return !context.stalled;
+  return !context.stalled && !context.waits_for_disk;
 }
 
 void Worker::keep_backlog(ClientContext& context, ConstBytes bytes) {
@@ -390,6 +422,12 @@ void Worker::stall(ClientContext& context, std::uint32_t room_epoch) {
 
 void Worker::on_end_of_stream(ClientContext& context) {
   context.peer_ended = true;
+  if (context.files != nullptr && context.files->raw != nullptr) {
+    std::string message =
+        "the peer closed in the middle of a file: " + std::to_string(context.files->raw_left) + " bytes are missing";
+    fail(context, DisconnectedBy::peer, Status::package_incomplete, Syscall::none, std::move(message));
+    return;
+  }
   if (context.framer.mid_package()) {
     const std::uint64_t total = context.framer.partial_total();
     std::string message =

@@ -53,6 +53,34 @@ void WorkerThreads::stop() {
   threads_.clear();
 }
 
+bool DiskThread::start(DiskQueue& queue) {
+  if (thread_.joinable()) return true;
+  stopping_.store(false);
+  queue_ = &queue;
+  try {
+    thread_ = std::thread([this, &queue] { run(queue); });
+  } catch (const std::system_error&) {
+    return false;
+  }
+  return true;
+}
+
+void DiskThread::run(DiskQueue& queue) {
+  for (;;) {
+    const std::uint32_t seen = queue.bell.load(std::memory_order_acquire);
+    if (stopping_.load(std::memory_order_acquire)) return;
+    if (!queue.step()) wait_on_word(queue.bell, seen);
+  }
+}
+
+void DiskThread::stop() {
+  if (!thread_.joinable()) return;
+  stopping_.store(true, std::memory_order_release);
+  queue_->bell.fetch_add(1, std::memory_order_release);
+  wake_word(queue_->bell);
+  thread_.join();
+}
+
 bool StandbyThread::take_over() {
   IOCP_CHECK(owner_steps_ && engine_.worker_count() == 1);
   if (!thread_.joinable()) {

@@ -37,6 +37,27 @@ class WorkerThreads {
   std::vector<std::thread> threads_;
 };
 
+// A thread that does what may sleep for the disk. Started by the owner when there is something to do for it.
+class DiskThread {
+ public:
+  DiskThread() = default;
+  ~DiskThread() { stop(); }
+  DiskThread(const DiskThread&) = delete;
+  DiskThread& operator=(const DiskThread&) = delete;
+
+  // The queue outlives stop(). False when the system has no more threads. Idempotent.
+  bool start(DiskQueue& queue);
+  // After the job it is at; others stay queued. Idempotent.
+  void stop();
+
+ private:
+  void run(DiskQueue& queue);
+
+  std::atomic<bool> stopping_{false};
+  DiskQueue* queue_ = nullptr;
+  std::thread thread_;
+};
+
 // An I/O thread that steps the one worker of the one lane of an engine while its owner has no time to, and rests
 // otherwise. Who steps is a token with one holder:
 //

@@ -28,8 +28,12 @@ std::size_t grown(std::size_t most) { return most > kReadBudgetBytes ? SIZE_MAX 
 void Worker::write_queued(ClientContext& context) {
   // A fast reader of a long queue must not keep the worker from everybody else.
   std::size_t budget = kReadBudgetBytes;
-  while (context.write == nullptr && !context.queue.empty() && !context.retry_queued &&
+  while (!context.writing() && !context.queue.empty() && !context.retry_queued &&
          context.state != ContextState::closed) {
+    if (FilePiece* const piece = context.queue.front_file()) {
+      if (!transmit_front(context, *piece, &budget)) return;
+      continue;
+    }
     void* memory = lane_.write_operations.acquire();
     if (memory == nullptr) {
       queue_retry(context);
@@ -83,7 +87,7 @@ void Worker::on_written(ClientContext& context, Status status, std::uint32_t byt
 }
 
 void Worker::note_progress(ClientContext& context, std::uint64_t bytes) {
-  context.queue.consume(engine_.send_buffers(), bytes);
+  const std::unique_ptr<FilePiece> finished = context.queue.consume(engine_.send_buffers(), bytes);
   context.bytes_sent += bytes;
   add(lane_.counters.bytes_sent, bytes);
   if (context.marks != nullptr) {
@@ -93,6 +97,7 @@ void Worker::note_progress(ClientContext& context, std::uint64_t bytes) {
     }
     if (context.marks->empty()) context.marks.reset();
   }
+  if (finished != nullptr) on_piece_sent(context, *finished);
   const std::uint64_t queued = context.queue.queued_bytes();
   if (context.drain_armed && queued <= engine_.options().low_water_mark) {
     context.drain_armed = false;

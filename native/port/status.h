@@ -45,6 +45,8 @@ namespace iocp {
   X(file_shrank, "ERR_IOCP_FILE_SHRANK", "the file became shorter while it was being sent")               \
   X(unknown_system_error, "UNKNOWN", "unknown system error")                                              \
   X(package_too_large, "ERR_IOCP_PACKAGE_TOO_LARGE", "the peer announced a package of an illegal length") \
+  X(protocol_violation, "ERR_IOCP_PROTOCOL", "the peer broke the rules of the file transfer")             \
+  X(check_failed, "ERR_IOCP_CHECK_FAILED", "what arrived is not what was sent")                           \
   X(package_incomplete, "ERR_IOCP_PACKAGE_INCOMPLETE", "the peer closed in the middle of a package")      \
   X(gone, "ERR_IOCP_GONE", "the context is gone")                                                         \
   X(queue_overflow, "ERR_IOCP_QUEUE_OVERFLOW", "maxQueuedBytes was exceeded: the peer reads too slowly")  \

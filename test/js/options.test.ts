@@ -73,7 +73,7 @@ const UNKNOWN = [
   'idleTimeoutMs',
   'packageTimeoutMs',
   'maxConnectionsPerAddress',
-  'fileTransfer',
+  'filetransfer',
   'banOnProtocolError',
   'iowrokers',
 ];

@@ -412,6 +412,12 @@ describe('a worker that dies', () => {
     },
   );
 
+  it('takes no files: their packages are read on the main thread', () => {
+    expect(() => engine({ jobs, deliver: 'workers', fileTransfer: true })).toThrow(
+      /fileTransfer needs deliver 'main'/,
+    );
+  });
+
   it('and whose module exports no processPackage says so', async () => {
     const made = engine({
       jobs: 'data:text/javascript,export default () => 1',

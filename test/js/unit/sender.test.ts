@@ -94,6 +94,7 @@ function setUp(limits: { onOverflow?: 'drop' | 'throw' | 'disconnect' } = {}) {
     figures: new Float64Array(8),
     epoch: 0,
     local: undefined,
+    files: undefined,
     release: () => undefined,
   };
   const context = ClientContext.create(link, RECORD, undefined);

@@ -200,6 +200,9 @@ void Owner::read_records(const std::uint8_t* bytes, std::size_t length, const st
       case RecordKind::leaving:
         CHECK(false);  // only a logical worker is told that
         break;
+      case RecordKind::file:
+        CHECK(false);  // nobody here sends files
+        break;
     }
   }
   REQUIRE(at == length);

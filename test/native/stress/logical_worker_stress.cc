@@ -145,6 +145,7 @@ class Echo {
       case RecordKind::connect_failed:
       case RecordKind::listener_failed:
       case RecordKind::closed:
+      case RecordKind::file:
         break;
     }
     IOCP_UNREACHABLE("a record that is none of a logical worker's business");

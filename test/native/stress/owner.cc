@@ -272,6 +272,8 @@ void Owner::dispatch(std::uint32_t lane, const iocp::RecordHeader& header, Const
       const auto words = words_of<2>(body);
       return handler_.closed(*this, words[0], words[1]);
     }
+    case RecordKind::file:
+      return complain("a record about a file, though nobody sends one");
   }
   complain("a record of an unknown kind");
 }

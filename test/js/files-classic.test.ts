@@ -1,0 +1,204 @@
+// The classic file transfer against peers that share no code with ours: plain sockets with scripted bytes, the byte
+// vectors of the protocol among them. And peers that do not keep to it.
+
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import type { FileOffer, FileResult, FileTransferOptions } from 'iocp';
+import { describe, expect, it } from 'vitest';
+
+import { afterwards, frame, gone, next, packages, pattern, RawPeer, server } from './support.js';
+
+/** Offers "a.txt", 1000 bytes; "send it"; "I do not want it". */
+const INFO = Buffer.from('0B00000001E8030000612E74787400', 'hex');
+const START = Buffer.from('0100000002', 'hex');
+const ABORT = Buffer.from('0100000003', 'hex');
+/** Sends the text "Hi". */
+const HI = Buffer.from('0400000000486900', 'hex');
+
+const BYTES = pattern(1000, 5);
+
+/** An engine and a plain socket that is connected to it. */
+async function scripted(options: FileTransferOptions = {}) {
+  const directory = mkdtempSync(join(tmpdir(), 'iocp-classic-'));
+  afterwards(() => rmSync(directory, { recursive: true, force: true }));
+  const made = await server({ fileTransfer: { protocol: 'classic', directory, ...options } });
+  const connected = next<[import('iocp').ClientContext]>(made.server, 'connection');
+  const peer = await RawPeer.connect({ port: made.port });
+  const [context] = await connected;
+  const path = join(directory, 'a.txt');
+  return { ...made, peer, context, directory, path };
+}
+
+describe('to a plain peer of the classic protocol', () => {
+  it('a file goes out byte for byte, and sends wait until it has', async () => {
+    const { context, peer, path } = await scripted();
+    writeFileSync(path, BYTES);
+    const sent = context.sendFile(path);
+    await peer.bytes(INFO.length);
+    context.send('held');
+    context.sendRaw('back');
+    await peer.write(START);
+    expect(await sent).toMatchObject({ protocol: 'classic', size: 1000 });
+    const all = await peer.bytes(INFO.length + 1000 + 8 + 4);
+    expect(all).toEqual(Buffer.concat([INFO, BYTES, frame('held'), Buffer.from('back')]));
+  });
+
+  it('a refused file fails, and what was held back goes out', async () => {
+    const { context, peer, path } = await scripted();
+    writeFileSync(path, BYTES);
+    const sent = context.sendFile(path);
+    await peer.bytes(INFO.length);
+    context.send('held');
+    await peer.write(ABORT);
+    await expect(sent).rejects.toMatchObject({ code: 'ERR_IOCP_FILE_REFUSED' });
+    expect(await peer.bytes(INFO.length + 8)).toEqual(Buffer.concat([INFO, frame('held')]));
+  });
+
+  it('goes out in the steps of the original class', async () => {
+    const { context, peer, path } = await scripted();
+    writeFileSync(path, BYTES);
+    await context.prepareSendFile(path, { manualStart: true });
+    await expect(context.prepareSendFile(path)).rejects.toMatchObject({
+      code: 'ERR_IOCP_FILE_BUSY',
+    });
+    expect(await peer.bytes(INFO.length)).toEqual(INFO);
+    await peer.write(START);
+    const sent = context.startSendFile();
+    await sent;
+    expect(await peer.bytes(INFO.length + 1000)).toEqual(Buffer.concat([INFO, BYTES]));
+    await context.prepareSendFile(path);
+    expect(context.disableSendFile()).toBe(true);
+    expect(context.disableSendFile()).toBe(false);
+    const all = await peer.bytes(2 * INFO.length + 1000 + ABORT.length);
+    expect(all.subarray(-ABORT.length)).toEqual(ABORT);
+  });
+
+  it('a file of 2 GiB is refused before a byte goes out', async () => {
+    const { context, peer, path } = await scripted();
+    writeFileSync(path, '');
+    truncateSync(path, 2 ** 31);
+    await expect(context.sendFile(path)).rejects.toThrow(RangeError);
+    context.send('first');
+    expect(await peer.bytes(9)).toEqual(frame('first'));
+  });
+
+  it('several files go out one after the other', async () => {
+    const { context, peer, path } = await scripted();
+    writeFileSync(path, BYTES);
+    const all = Promise.all([context.sendFile(path), context.sendFile(path)]);
+    await peer.bytes(INFO.length);
+    await peer.write(START);
+    const both = Buffer.concat([INFO, BYTES, INFO]);
+    expect(await peer.bytes(both.length)).toEqual(both);
+    await peer.write(START);
+    await all;
+  });
+});
+
+describe('from a plain peer of the classic protocol', () => {
+  it('a file comes in, and what follows its last byte is packages again', async () => {
+    const { server: engine, peer, path } = await scripted({ autoAccept: true });
+    const texts = packages(engine, 2);
+    const received = next<[unknown, FileResult]>(engine, 'fileCompleted');
+    await peer.write(Buffer.concat([HI, INFO]));
+    expect(await peer.bytes(START.length)).toEqual(START);
+    await peer.write(Buffer.concat([BYTES, HI]));
+    expect((await received)[1]).toMatchObject({ path, size: 1000, check: undefined });
+    expect(readFileSync(path).equals(BYTES)).toBe(true);
+    expect(await texts).toEqual([HI.subarray(4), HI.subarray(4)]);
+  });
+
+  it('a file comes in that is cut into single bytes', async () => {
+    const { server: engine, peer, path } = await scripted({ autoAccept: true });
+    const received = next(engine, 'fileCompleted');
+    await peer.write(INFO);
+    await peer.bytes(START.length);
+    for (const byte of BYTES) await peer.write(Buffer.of(byte));
+    await received;
+    expect(readFileSync(path).equals(BYTES)).toBe(true);
+  });
+
+  it('a file comes in although the peer closes behind its last byte', async () => {
+    const { server: engine, peer, path } = await scripted({ autoAccept: true });
+    const received = next(engine, 'fileCompleted');
+    await peer.write(INFO);
+    await peer.bytes(START.length);
+    peer.socket.end(BYTES);
+    await received;
+    expect(readFileSync(path).equals(BYTES)).toBe(true);
+  });
+
+  it('a file that ends too early leaves nothing behind', async () => {
+    const { server: engine, context, peer, directory } = await scripted({ autoAccept: true });
+    const failed = next<[unknown, Error]>(engine, 'fileFailed');
+    const ended = gone(engine, context);
+    await peer.write(INFO);
+    await peer.bytes(START.length);
+    peer.socket.end(BYTES.subarray(0, 999));
+    expect((await ended).code).toBe('ERR_IOCP_PACKAGE_INCOMPLETE');
+    expect((await failed)[1]).toMatchObject({ code: 'ERR_IOCP_GONE' });
+    await engine.close();
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it('an offer is answered in the steps of the original class', async () => {
+    const { server: engine, context, peer, directory } = await scripted();
+    const first = next<[unknown, FileOffer]>(engine, 'fileOffer');
+    await peer.write(INFO);
+    expect((await first)[1]).toMatchObject({ name: 'a.txt', size: 1000, protocol: 'classic' });
+    expect(context.disableReceiveFile()).toBe(true);
+    expect(await peer.bytes(ABORT.length)).toEqual(ABORT);
+    const second = next(engine, 'fileOffer');
+    await peer.write(INFO);
+    await second;
+    const received = context.prepareReceiveFile(join(directory, 'other'));
+    expect(await peer.bytes(ABORT.length + START.length)).toEqual(Buffer.concat([ABORT, START]));
+    expect(context.disableReceiveFile()).toBe(false);
+    await peer.write(BYTES);
+    expect((await received).path).toBe(join(directory, 'other'));
+  });
+
+  it.each([
+    ['an unsolicited start', START],
+    ['an unsolicited abort', ABORT],
+    ['an announcement without its end', Buffer.from('0600000001E803000061', 'hex')],
+    [
+      'an answer to a file that nobody offered',
+      frame(Buffer.from('11010000000000000000000000', 'hex')),
+    ],
+  ])('%s is ignored', async (what, bytes) => {
+    const { server: engine, context, peer } = await scripted({ protocol: 'auto' });
+    const silent = what.startsWith('an answer');
+    const failed = silent ? undefined : next<[unknown, Error, unknown]>(engine, 'fileFailed');
+    const texts = packages(engine, 1);
+    await peer.write(Buffer.concat([bytes, HI]));
+    await texts;
+    if (failed !== undefined) {
+      const [, error, transfer] = await failed;
+      expect(error).toMatchObject({ code: 'ERR_IOCP_PROTOCOL' });
+      expect(transfer).toBeUndefined();
+    }
+    expect(context.connected).toBe(true);
+  });
+
+  it('an announcement that is taken back fails', async () => {
+    const { server: engine, peer, directory } = await scripted();
+    const offered = next<[unknown, FileOffer]>(engine, 'fileOffer');
+    await peer.write(INFO);
+    const [, offer] = await offered;
+    const failed = next<[unknown, Error]>(engine, 'fileFailed');
+    await peer.write(ABORT);
+    expect((await failed)[1]).toMatchObject({ code: 'ERR_IOCP_FILE_ABORTED' });
+    await expect(offer.accept()).rejects.toThrow();
+    expect(readdirSync(directory)).toEqual([]);
+  });
+});
