@@ -5,6 +5,7 @@ import { AsyncResource } from 'node:async_hooks';
 
 import { addon, type JobForm, type JobQueue, type JobWorker } from './binding.js';
 import { abortError, closedError, IocpError } from './errors.js';
+import { Fifo } from './fifo.js';
 import { isThenable, type JobEngine, type ProcessJob, processJobOf, RunningJob } from './job.js';
 import { Form, HELD, pack, type Packed, POSTED, unpack, unpackThrown } from './job-values.js';
 import { type EngineSettings, JobWorkers } from './job-workers.js';
@@ -86,12 +87,14 @@ export class JobPool {
   readonly #main: JobWorker | undefined;
   readonly #entries = new Map<number, Entry>();
   /** Added while the queue was full, under `onJobOverflow: 'wait'`. */
-  readonly #waiting: Array<{ entry: Entry; packed: Packed }> = [];
+  readonly #waiting = new Fifo<{ entry: Entry; packed: Packed }>();
   /** Jobs whose worker died, until its thread has told why. */
   readonly #dead = new Map<number, Entry[]>();
-  readonly #causes = new Map<number, Error>();
   readonly #figures = new Float64Array(FIGURES);
-  #callersRunning = 0;
+  /** Those that run on their caller's thread, because the queue was full. */
+  readonly #callers = new Set<Entry>();
+  #callersDone = 0;
+  #callersFailed = 0;
   #rejected = 0;
   #started = false;
   #closing = false;
@@ -130,6 +133,10 @@ export class JobPool {
         onNeed: (id, send) => this.#onNeed(id, send),
         onResult: (id, result) => this.#onPostedResult(id, result),
         onDeath: (number, cause, ready) => this.#onDeath(number, cause, ready),
+        onRetired: (number, cause) => {
+          this.#rejectLost(number, cause);
+          this.updateRef();
+        },
       },
       (number) => this.#queue.retire(number),
     );
@@ -192,7 +199,9 @@ export class JobPool {
     this.updateRef();
     await this.#untilQuiet(graceMs);
     this.#rejectWaiting();
-    for (const entry of [...this.#entries.values()]) this.#reject(entry, closedError('addJob'));
+    for (const entry of [...this.#entries.values(), ...this.#callers]) {
+      this.#reject(entry, closedError('addJob'));
+    }
     this.#entries.clear();
   }
 
@@ -215,9 +224,9 @@ export class JobPool {
     return {
       workers: this.#workers?.target ?? 0,
       depth: (depth as number) + this.#waiting.length,
-      running: (running as number) + this.#callersRunning,
-      done: done as number,
-      failed: failed as number,
+      running: (running as number) + this.#callers.size,
+      done: (done as number) + this.#callersDone,
+      failed: (failed as number) + this.#callersFailed,
       cancelled: cancelled as number,
       rejected: this.#rejected,
       waitUs: { p50: wait50 as number, p99: wait99 as number },
@@ -240,7 +249,7 @@ export class JobPool {
       if (wanted) this.#queue.ref();
       else this.#queue.unref();
     }
-    if (!pending && this.#callersRunning === 0) this.#quiet?.();
+    if (!pending && this.#callers.size === 0) this.#quiet?.();
   }
 
   // --- into the queue -----------------------------------------------------------------------------------------
@@ -299,7 +308,7 @@ export class JobPool {
 
   /** The caller's thread runs what the queue did not take. */
   async #runHere(entry: Entry, { form, value }: Packed): Promise<void> {
-    this.#callersRunning++;
+    this.#callers.add(entry);
     const travels = form !== Form.held && form !== Form.posted;
     const data = travels ? unpack(form, value) : entry.data;
     const job = new RunningJob(0, data, entry.request.priority, 0);
@@ -308,11 +317,13 @@ export class JobPool {
       const { jobs } = this.#settings;
       const processJob = typeof jobs === 'function' ? jobs : await this.#load(jobs);
       const result = await processJob(job as never, this.#engine);
+      this.#callersDone++;
       if (entry.settle()) entry.resolve(result);
     } catch (error) {
+      this.#callersFailed++;
       this.#reject(entry, error);
     }
-    this.#callersRunning--;
+    this.#callers.delete(entry);
     this.updateRef();
   }
 
@@ -322,8 +333,8 @@ export class JobPool {
   }
 
   #admitWaiting(): void {
-    while (this.#waiting.length > 0) {
-      const { entry, packed } = this.#waiting[0] as { entry: Entry; packed: Packed };
+    for (let first = this.#waiting.first; first !== undefined; first = this.#waiting.first) {
+      const { entry, packed } = first;
       if (!entry.settled && !this.#enqueue(entry, packed)) return;
       this.#waiting.shift();
     }
@@ -352,7 +363,8 @@ export class JobPool {
   #onResult(entry: Entry, outcome: number, worker: number, form: Form, value: unknown): void {
     if (outcome === Outcome.workerDied) {
       this.#entries.delete(entry.id);
-      this.#mourn(entry, worker);
+      // The end of its thread, which is yet to be told, says why.
+      this.#dead.set(worker, [...(this.#dead.get(worker) ?? []), entry]);
       return;
     }
     if (form === Form.posted && entry.posted === undefined) {
@@ -380,18 +392,8 @@ export class JobPool {
     send(entry?.data, entry?.transfer ?? []);
   }
 
-  /** The thread's own words may come before or after its jobs are known to be lost. */
-  #mourn(entry: Entry, worker: number): void {
-    const cause = this.#causes.get(worker);
-    if (cause !== undefined) {
-      this.#causes.delete(worker);
-      this.#reject(entry, diedError('the logical worker that ran the job died', cause));
-      return;
-    }
-    this.#dead.set(worker, [...(this.#dead.get(worker) ?? []), entry]);
-  }
-
-  #onDeath(number: number, cause: Error, ready: boolean): void {
+  /** A worker's thread has ended: true when it left jobs undone, which their callers are told. */
+  #rejectLost(number: number, cause: Error): boolean {
     // What the worker was running is a result by now, though perhaps not taken yet.
     while (this.#takeResults());
     this.#admitWaiting();
@@ -400,7 +402,12 @@ export class JobPool {
     for (const entry of lost) {
       this.#reject(entry, diedError('the logical worker that ran the job died', cause));
     }
-    let told = lost.length > 0 || (!ready && this.#workers?.awaited === true);
+    return lost.length > 0;
+  }
+
+  #onDeath(number: number, cause: Error, ready: boolean): void {
+    const lost = this.#rejectLost(number, cause);
+    let told = lost || (!ready && this.#workers?.awaited === true);
     if (!ready && this.#workers?.anyReady !== true) {
       told =
         this.#rejectWaiting(() => diedError('no logical worker could be started', cause)) || told;
@@ -427,7 +434,7 @@ export class JobPool {
 
   /** Rejects all that no worker has begun; true when there were any. */
   #rejectWaiting(reason: () => Error = () => closedError('addJob')): boolean {
-    const entries = this.#waiting.splice(0).map(({ entry }) => entry);
+    const entries = this.#waiting.takeAll().map(({ entry }) => entry);
     for (const id of this.#queue.clear()) {
       const entry = this.#entries.get(id);
       this.#entries.delete(id);

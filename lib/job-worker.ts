@@ -16,7 +16,13 @@ import {
   serviceOf,
 } from './job.js';
 import { Form, pack, type Packed, packThrown, POSTED, unpack } from './job-values.js';
-import type { FromWorker, ToWorker, WorkerStart } from './job-workers.js';
+import {
+  decideEntry,
+  Entry,
+  type FromWorker,
+  type ToWorker,
+  type WorkerStart,
+} from './job-workers.js';
 import { WorkerEngine } from './worker-engine.js';
 
 /** After so many jobs that ended at once the thread's event loop gets its turn. */
@@ -54,7 +60,7 @@ class LogicalWorker {
   #retired = false;
   #running: RunningJob | undefined;
   /** A job that waits for its posted data. */
-  #awaited: { id: number; priority: number; waitedUs: number } | undefined;
+  #awaited: { id: number; priority: number; waitedUs: number; aborted: boolean } | undefined;
 
   constructor(processJob: ProcessJob) {
     this.#processJob = processJob;
@@ -70,6 +76,7 @@ class LogicalWorker {
   #onRing(): void {
     for (const id of this.#native.takeCancelled()) {
       if (this.#running?.id === id) this.#running.abort();
+      if (this.#awaited?.id === id) this.#awaited.aborted = true;
     }
     if (!this.#busy) this.#work();
   }
@@ -88,7 +95,7 @@ class LogicalWorker {
       }
       const [id, priority, waitedUs, form, value] = row;
       if (form === Form.posted) {
-        this.#awaited = { id, priority, waitedUs };
+        this.#awaited = { id, priority, waitedUs, aborted: false };
         port.ref();
         tell({ kind: 'need', id });
         return;
@@ -123,6 +130,7 @@ class LogicalWorker {
     this.#awaited = undefined;
     port.unref();
     const job = new RunningJob(id, data, awaited.priority, awaited.waitedUs);
+    if (awaited.aborted) job.abort();
     if (this.#run(job)) this.#work();
   }
 
@@ -184,7 +192,9 @@ async function main(): Promise<void> {
   // A real import() also in CommonJS output, so that modules of either kind load.
   const loaded: unknown = await import(start.module);
   if (start.deliver) service = serviceOf(loaded, start.module);
-  new LogicalWorker(processJobOf(loaded, start.module, start.deliver)).start();
+  const processJob = processJobOf(loaded, start.module, start.deliver);
+  if (!decideEntry(start.entry, Entry.entered)) return; // it is being ended
+  new LogicalWorker(processJob).start();
 }
 
 void main();

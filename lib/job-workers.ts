@@ -16,9 +16,19 @@ export interface WorkerStart {
   module: string;
   /** Memory of one word, shared by all: the engine's handle, once there is an engine. */
   engine: Int32Array;
+  /** Memory of one word, this worker's: its {@link Entry}. */
+  entry: Int32Array;
   settings: EngineSettings;
   /** Whether the module processes packages. */
   deliver: boolean;
+}
+
+/** Who came first: the worker to the queue, or its owner, who does not want it any more. Decided once, by one of them. */
+export const Entry = { open: 0, entered: 1, barred: 2 } as const;
+
+/** True when it is `wanted` by this call; false when the other one was first. */
+export function decideEntry(entry: Int32Array, wanted: 1 | 2): boolean {
+  return Atomics.compareExchange(entry, 0, Entry.open, wanted) === Entry.open;
 }
 
 /** What a worker must know of the engine to send. */
@@ -49,12 +59,13 @@ export interface WorkerEvents {
   onResult(id: number, result: unknown): void;
   /** A thread that was not asked to end has ended. `ready`: it had loaded its module. */
   onDeath(number: number, cause: Error, ready: boolean): void;
+  /** A thread that was asked to end has ended; `cause` says how, should it have left a job undone. */
+  onRetired(number: number, cause: Error): void;
 }
 
 interface Thread {
   worker: Worker;
-  /** It can be told through the queue to end. */
-  attached: boolean;
+  entry: Int32Array;
   ready: boolean;
   retiring: boolean;
   bornAt: number;
@@ -73,7 +84,7 @@ const LONGEST_PAUSE_MS = 5000;
 
 /** Keeps `target` logical workers. */
 export class JobWorkers {
-  readonly #start: Omit<WorkerStart, 'number'>;
+  readonly #start: Omit<WorkerStart, 'number' | 'entry'>;
   readonly #events: WorkerEvents;
   readonly #retire: (number: number) => void;
   readonly #threads = new Map<number, Thread>();
@@ -84,7 +95,7 @@ export class JobWorkers {
   #waiters: Waiter[] = [];
 
   constructor(
-    start: Omit<WorkerStart, 'number'>,
+    start: Omit<WorkerStart, 'number' | 'entry'>,
     events: WorkerEvents,
     retire: (number: number) => void,
   ) {
@@ -144,9 +155,10 @@ export class JobWorkers {
     const staying = [...this.#threads].filter(([, thread]) => !thread.retiring);
     for (const [number, thread] of staying.slice(this.#target)) {
       thread.retiring = true;
-      // One that has not attached to the queue yet cannot be told through it.
-      if (thread.attached) this.#retire(number);
-      else void thread.worker.terminate();
+      // One that is barred from the queue has no job to lose. Another is told through the queue, and told again when it
+      // says that it is ready, for it may be on its way there.
+      if (decideEntry(thread.entry, Entry.barred)) void thread.worker.terminate();
+      else this.#retire(number);
     }
     if (this.#pause !== undefined) return;
     for (let missing = this.#target - staying.length; missing > 0; missing--) this.#spawn();
@@ -154,14 +166,15 @@ export class JobWorkers {
 
   #spawn(): void {
     const number = ++this.#lastNumber;
-    const start: WorkerStart = { ...this.#start, number };
+    const entry = new Int32Array(new SharedArrayBuffer(4));
+    const start: WorkerStart = { ...this.#start, number, entry };
     const worker = new Worker(join(__dirname, 'job-worker.js'), {
       workerData: start,
       name: `iocp job worker ${number}`,
     });
     const thread: Thread = {
       worker,
-      attached: false,
+      entry,
       ready: false,
       retiring: false,
       bornAt: performance.now(),
@@ -178,7 +191,6 @@ export class JobWorkers {
   #onMessage(number: number, thread: Thread, message: FromWorker): void {
     switch (message.kind) {
       case 'ready':
-        thread.attached = true;
         if (thread.retiring) this.#retire(number);
         else if (!this.#start.deliver) this.#onReady(thread);
         // Only now: it could not be ended otherwise than with its connections.
@@ -210,8 +222,10 @@ export class JobWorkers {
 
   #onExit(number: number, thread: Thread, code: number): void {
     this.#threads.delete(number);
-    if (!thread.retiring) {
-      const cause = thread.cause ?? new Error(`the worker thread ended with exit code ${code}`);
+    const cause = thread.cause ?? new Error(`the worker thread ended with exit code ${code}`);
+    if (thread.retiring) {
+      this.#events.onRetired(number, cause);
+    } else {
       this.#events.onDeath(number, cause, thread.ready);
       if (!thread.ready) this.#failWaiters(cause);
       this.#replace(performance.now() - thread.bornAt < SHORT_LIFE_MS);

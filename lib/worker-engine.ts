@@ -235,13 +235,26 @@ export class WorkerEngine implements EventSink {
     while (!service.busy && !service.paused) {
       const payload = service.held.shift();
       if (payload === undefined) break;
-      this.#await(context, processPackage(context, payload, this.#engine));
+      try {
+        this.#await(context, processPackage(context, payload, this.#engine));
+      } catch (error) {
+        this.#raise(context, error);
+        return;
+      }
     }
     this.#steerReading(context);
     if (service.busy || service.paused || service.held.length > 0) return;
     if (service.last !== undefined) this.#disconnect(context, service.last);
     else if (service.leaving && !service.released) this.#release(context);
     else if (service.ended && !service.released) this.#finishSoon(context);
+  }
+
+  /** An uncaught exception, wherever it was thrown. Should somebody listen for those, the context goes on. */
+  #raise(context: Served, error: unknown): void {
+    process.nextTick(() => {
+      setImmediate(() => this.#advance(context));
+      throw error;
+    });
   }
 
   #steerReading(context: Served): void {
@@ -280,9 +293,9 @@ export class WorkerEngine implements EventSink {
 
   #disconnect(context: Served, record: DisconnectedRecord): void {
     this.#forget(context);
+    setImmediate(() => this.#checkIdle());
     const { processDisconnect } = this.#module;
     processDisconnect?.(context, disconnectReason(record), this.#engine);
-    setImmediate(() => this.#checkIdle());
   }
 
   #forget(context: Served): void {

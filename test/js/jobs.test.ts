@@ -7,7 +7,7 @@ import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import type { IocpOptions, Job } from 'iocp';
 import { describe, expect, it } from 'vitest';
 
-import { afterwards, engine, next, runFixture, until } from './support.js';
+import { afterwards, engine, next, runFixture, seeded, until } from './support.js';
 
 const jobs = new URL('fixtures/jobs.mjs', import.meta.url);
 
@@ -184,6 +184,21 @@ describe('a job that is given up', () => {
     expect(made.stats().jobs).toMatchObject({ done: 2 });
   });
 
+  it('tells its worker also while the worker waits for what is transferred', async () => {
+    const made = workers(1);
+    await made.setWorkers(1);
+    const shared = new SharedArrayBuffer(4);
+    const bytes = new ArrayBuffer(8);
+    const controller = new AbortController();
+    const options = { signal: controller.signal, transfer: [bytes] };
+    const given = outcome(made.addJob({ do: 'noteAborted', shared, bytes }, options));
+    // Within this turn: the worker has the job, and cannot have its data.
+    while (made.stats().jobs.running === 0);
+    controller.abort();
+    expect(await given).toMatchObject({ reason: { name: 'AbortError' } });
+    await until(() => Atomics.load(new Int32Array(shared), 0) === 1);
+  });
+
   it('is refused when the signal was aborted before', async () => {
     const signal = AbortSignal.abort();
     await expect(workers(0).addJob(1, { signal })).rejects.toMatchObject({ name: 'AbortError' });
@@ -235,6 +250,15 @@ describe('a full queue', () => {
     expect(await made.addJob({ do: 'thread' })).toBe(0);
     await made.setWorkers(1);
     expect(await queued).toBeGreaterThan(0);
+    await expect(made.addJob({ do: 'rejects' })).rejects.toThrow('later');
+    expect(made.stats().jobs).toMatchObject({ running: 0, done: 2, failed: 1 });
+  });
+
+  it('lets a great many callers wait', async () => {
+    const made = workers(1, { maxQueuedJobs: 1, onJobOverflow: 'wait' });
+    await made.setWorkers(1);
+    const all = Array.from({ length: 5000 }, (_, value) => made.addJob(value));
+    expect(await Promise.all(all)).toEqual(Array.from(all.keys()));
   });
 });
 
@@ -248,6 +272,17 @@ describe('a worker that dies', () => {
     expect(died).toMatchObject({ reason: { code: 'ERR_IOCP_WORKER_DIED' } });
     expect((died as PromiseRejectedResult).reason.message).toMatch(cause);
     expect(await made.addJob('next')).toBe('next');
+  });
+
+  it('although it was only to finish its job: its job rejects', async () => {
+    const made = workers(1);
+    const shared = new SharedArrayBuffer(4);
+    const died = outcome(made.addJob({ do: 'exitWhenTold', shared }));
+    await until(() => made.stats().jobs.running === 1);
+    const fewer = made.setWorkers(0);
+    Atomics.store(new Int32Array(shared), 0, 1);
+    await fewer;
+    expect(await died).toMatchObject({ reason: { code: 'ERR_IOCP_WORKER_DIED' } });
   });
 
   it('at its start: whoever waits is told why', async () => {
@@ -291,6 +326,26 @@ describe('the number of workers', () => {
     await Promise.all(results);
     expect(made.stats().jobs).toMatchObject({ workers: 2, depth: 0, running: 0, failed: 0 });
     expect(made.stats().jobs.done).toBe(results.length);
+  });
+
+  it('may change while workers are on their way, and no job is lost', async () => {
+    const made = workers(0);
+    const random = seeded(3);
+    const results: Array<Promise<unknown>> = [];
+    const changes: Array<Promise<void>> = [];
+    for (let change = 0; change < 30; change++) {
+      for (let value = 0; value < 20; value++) {
+        const kind = value % 4 === 0 ? 'later' : 'echo';
+        results.push(made.addJob({ do: kind, value }).then((got) => expect(got).toBe(value)));
+      }
+      changes.push(made.setWorkers(change % 2 === 0 ? 3 : 0));
+      // Long enough for some of them to have begun, and for others not to.
+      const turns = Math.floor(random() * 2000);
+      for (let turn = 0; turn < turns; turn++) await new Promise((r) => setImmediate(r));
+    }
+    changes.push(made.setWorkers(2));
+    await Promise.all([...results, ...changes]);
+    expect(made.stats().jobs).toMatchObject({ workers: 2, done: results.length, failed: 0 });
   });
 
   it('can be lowered while jobs run: they end first', async () => {
@@ -409,6 +464,15 @@ describe('closing', () => {
     const stuck = outcome(made.addJob({ do: 'untilAborted' }));
     await until(() => made.stats().jobs.running === 1);
     await made.close({ graceMs: 10 });
+    expect(await stuck).toMatchObject({ reason: { code: 'ERR_IOCP_CLOSED' } });
+  });
+
+  it('rejects what a caller still runs when its time is over', async () => {
+    const made = workers(0, { maxQueuedJobs: 1, onJobOverflow: 'callerRuns' });
+    const waiting = outcome(made.addJob(1));
+    const stuck = outcome(made.addJob({ do: 'untilAborted' }));
+    await made.close({ graceMs: 10 });
+    expect(await waiting).toMatchObject({ reason: { code: 'ERR_IOCP_CLOSED' } });
     expect(await stuck).toMatchObject({ reason: { code: 'ERR_IOCP_CLOSED' } });
   });
 

@@ -412,6 +412,31 @@ describe('a worker that dies', () => {
     },
   );
 
+  it('does not when its module listens for exceptions: what it holds is processed', async () => {
+    const source = `
+      let settle;
+      let caught = 0;
+      process.on('uncaughtException', () => caught++);
+      export async function processConnection() {
+        await new Promise((resolve) => (settle = resolve));
+      }
+      export function processPackage(context, payload) {
+        if (String(payload) === 'throw') throw new Error('as asked');
+        context.send(caught + ' ' + payload);
+      }
+      export default () => settle();
+    `;
+    const { made, port } = await service(1, {
+      jobs: new URL(`data:text/javascript,${encodeURIComponent(source)}`),
+    });
+    const [caller] = await callers(port, 1);
+    for (const text of ['throw', 'a', 'throw', 'b']) caller!.context.send(text);
+    await until(() => made.stats().packagesReceived === 4);
+    await made.addJob(undefined);
+    expect(await caller!.take(2)).toEqual(['1 a', '2 b']);
+    expect(made.deaths).toEqual([]);
+  });
+
   it('takes no files: their packages are read on the main thread', () => {
     expect(() => engine({ jobs, deliver: 'workers', fileTransfer: true })).toThrow(
       /fileTransfer needs deliver 'main'/,
