@@ -3,6 +3,8 @@
 //   hash PASSWORD             answers with a salted scrypt hash
 //   verify PASSWORD HASH      answers yes or no
 //   chain ROUNDS TEXT         SHA-256 of SHA-256 of … TEXT
+//   image WIDTH HEIGHT        draws the Mandelbrot set, and answers with the picture's 64-bit fingerprint: two jobs in a
+//                             row, between which the pixels are moved, not copied
 //   workers N                 resizes the pool, while it works
 //   node examples/jobs.mjs [port]
 import { Iocp } from 'iocp';
@@ -14,6 +16,18 @@ const server = new Iocp({
   maxQueuedJobs: 1000,
 });
 
+// Whoever waits too long is told so, and the job does not run for nobody.
+const timeoutMs = 10_000;
+
+async function answer(command, words) {
+  if (command !== 'image') return server.addJob({ command, words }, { timeoutMs });
+  const [width, height] = words.map(Number);
+  const pixels = await server.addJob({ command: 'draw', width, height }, { timeoutMs });
+  // What is begun comes before what is new: fewer pictures are in memory at a time.
+  const options = { timeoutMs, priority: 1, transfer: [pixels.buffer] };
+  return server.addJob({ command: 'fingerprint', width, height, pixels }, options);
+}
+
 server.on('package', async (client, line) => {
   const [command, ...words] = line.toString().trimEnd().split(' ');
   try {
@@ -22,9 +36,7 @@ server.on('package', async (client, line) => {
       client.send(`${words[0]} workers`);
       return;
     }
-    // Whoever waits too long is told so, and the job does not run for nobody.
-    const answer = await server.addJob({ command, words }, { timeoutMs: 10_000 });
-    client.send(answer);
+    client.send(await answer(command, words));
   } catch (error) {
     client.send(`error: ${error.message}`);
   }

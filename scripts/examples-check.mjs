@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 
+import processJob from '../examples/jobs-worker.mjs';
 import { root } from './run.mjs';
 
 const limitMs = 20_000;
@@ -81,7 +82,7 @@ async function chat() {
   await stopExample(server);
 }
 
-/** Hashes that logical workers computed, checked by themselves and by this process. */
+/** Hashes and pictures that logical workers computed, checked by themselves and by this process. */
 async function passwords() {
   const { server, port } = await startExample('jobs.mjs');
   const nc = start('nc', ['127.0.0.1', port]);
@@ -95,6 +96,13 @@ async function passwords() {
   assert.equal(await ask('workers 3'), '3 workers');
   const once = createHash('sha256').update('text').digest();
   assert.equal(await ask('chain 2 text'), createHash('sha256').update(once).digest('hex'));
+  const here = { move: (value) => value };
+  const size = { width: 300, height: 200 };
+  const pixels = processJob({ data: { command: 'draw', ...size } }, here);
+  const print = processJob({ data: { command: 'fingerprint', ...size, pixels } }, here);
+  assert.match(print, /^(?!0{16})[0-9a-f]{16}$/);
+  assert.equal(await ask('image 300 200'), print);
+  assert.match(await ask('image 2 2'), /^error: a picture has at least 9 x 8 pixels/);
   assert.match(await ask('dance'), /^error: unknown command "dance"/);
   nc.stop();
   await nc.exit();
