@@ -42,7 +42,9 @@ bool Engine::open_target(std::uint32_t token, std::uint32_t slot, std::uint32_t 
   const FileTransferPointer transfer = make_transfer(token, false, slot, generation);
   if (transfer == nullptr) return false;
   // Without a wish to go on later, a name that no other transfer has.
-  transfer->part_name = target.name + (target.resume ? "" : "." + std::to_string(token)) + ".part";
+  transfer->part_name = target.name;
+  if (!target.resume) transfer->part_name.append(".").append(std::to_string(token));
+  transfer->part_name += ".part";
   transfer->target = std::move(target);
   disk_.push(job_of(DiskJob::Kind::open_target, transfer));
   return true;

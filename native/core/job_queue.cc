@@ -29,7 +29,7 @@ JobId JobQueue::add(JobPayload payload, std::int32_t priority, std::uint64_t now
   JobId id = 0;
   {
     ScopedLock guard(mutex_);
-    if (figures_.waiting >= capacity_) {
+    if (figures_.waiting >= capacity_ || figures_.waiting + figures_.running >= kCapacityMax) {
       room_wanted_ = true;
       return 0;
     }

@@ -66,7 +66,7 @@ struct JobFigures {
 class JobQueue {
  public:
   // `capacity`: most jobs that wait at once; 1 … kCapacityMax.
-  static constexpr std::size_t kCapacityMax = std::size_t{1} << 24;
+  static constexpr std::size_t kCapacityMax = std::size_t{1} << 24;  // one for each slot that an id can name
   explicit JobQueue(std::size_t capacity) : capacity_(capacity) {}
   JobQueue(const JobQueue&) = delete;
   JobQueue& operator=(const JobQueue&) = delete;
@@ -75,7 +75,8 @@ class JobQueue {
 
   // Rung when there are results, or room that was asked for. Null: nobody wants to know any more.
   void set_owner_bell(std::shared_ptr<Bell> bell) IOCP_EXCLUDES(mutex_);
-  // 0 = full, and the payload is gone; room that appears later rings the owner's bell, once.
+  // 0 = full, and the payload is gone; room that appears later rings the owner's bell, once. Jobs that run take part of
+  // the kCapacityMax as well: their results ring it.
   JobId add(JobPayload payload, std::int32_t priority, std::uint64_t now_us) IOCP_EXCLUDES(mutex_);
   enum class Cancelled : std::uint8_t {
     gone,     // finished before, or never there
