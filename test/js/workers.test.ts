@@ -415,16 +415,19 @@ describe('a worker that dies', () => {
   it('does not when its module listens for exceptions: what it holds is processed', async () => {
     const source = `
       let settle;
+      const settled = new Promise((resolve) => (settle = resolve));
       let caught = 0;
       process.on('uncaughtException', () => caught++);
-      export async function processConnection() {
-        await new Promise((resolve) => (settle = resolve));
-      }
+      export const processConnection = () => settled;
       export function processPackage(context, payload) {
         if (String(payload) === 'throw') throw new Error('as asked');
         context.send(caught + ' ' + payload);
       }
-      export default () => settle();
+      // Some turns later: what has arrived has come to this thread by then, and is held.
+      export default async () => {
+        for (let turn = 0; turn < 20; turn++) await new Promise((next) => setImmediate(next));
+        settle();
+      };
     `;
     const { made, port } = await service(1, {
       jobs: new URL(`data:text/javascript,${encodeURIComponent(source)}`),
