@@ -302,12 +302,19 @@ describe('a connection that goes to another worker', () => {
   it('is ended by the new one when its peer ended while the old one was busy', async () => {
     const { made, port } = await service(1);
     const peer = await RawPeer.connect({ port });
-    await peer.write(frame(JSON.stringify({ do: 'later', turns: 100, value: 'long' })));
+    const channel = `until told, ${port}`;
+    await peer.write(frame(JSON.stringify({ do: 'untilTold', channel, value: 'long' })));
     await until(() => made.stats().packagesReceived === 1 && made.connectionCount === 1);
     peer.socket.end();
     const [context] = [...made.contexts()] as [ClientContext];
     await until(() => context.peerEnded);
-    await made.setWorkers(0);
+    const fewer = made.setWorkers(0);
+    const words = new BroadcastChannel(channel);
+    // Again and again: whoever listens later than the word was said does not hear it.
+    const saying = setInterval(() => words.postMessage('go on'), 5);
+    await fewer;
+    clearInterval(saying);
+    words.close();
     await made.setWorkers(1);
     await peer.when(() => peer.closed);
     expect(peer.error).toBeUndefined();
