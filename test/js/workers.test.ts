@@ -133,7 +133,8 @@ describe('packages delivered to logical workers', () => {
   });
 
   it('of any size arrive whole, and so do their answers', async () => {
-    const { port } = await service(2);
+    // So high that no drain is told of, which the module would answer too.
+    const { port } = await service(2, { highWaterMark: 4 * 1024 * 1024 });
     const peer = await RawPeer.connect({ port });
     const sizes = [0, 1, 4095, 16_384, 16_385, 200_000, 1024 * 1024 - 40];
     const sent = sizes.map((size) => frame(`{"do":"echo","text":"${'x'.repeat(size)}"}`));
