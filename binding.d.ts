@@ -154,9 +154,10 @@ export class Engine {
   supply(lane: number, index: number, slab: Uint8Array): void;
   /**
    * Queues every package of `output[0, bytes)`. Each record: header, payload, padding to 4 bytes. Flags: 1 = raw (not framed),
-   * 2 = answer with a `written` record whose token is `flags >>> 8`.
+   * 2 = answer with a `written` record whose token is `flags >>> 8`. With `more`, and after `broadcast`, an engine that is
+   * stepped by its owner writes nothing before the next `flush` without it or the next turn.
    */
-  flush(bytes: number): void;
+  flush(bytes: number, more: boolean): void;
   /** Queues one payload, copied, outside the batch (flush first to keep the order). Flags as above. Status. */
   sendLarge(slot: number, generation: number, payload: Uint8Array, flags: number): number;
   /** Frames once, queues to every live context but `exceptSlots`, or to `onlySlots` (pairs slot, generation); returns how many. */

@@ -38,7 +38,7 @@ export function ratios(scenario, summary) {
   const ours = best(scenario, summary, 'iocp');
   if (ours === undefined) return { figure: {}, cpu: {} };
   const against = { figure: {}, cpu: {} };
-  for (const family of ['net', 'bun', 'c', 'asio', 'engine', 'stepped']) {
+  for (const family of ['net', 'slices', 'bun', 'c', 'asio', 'engine', 'stepped']) {
     const peer = best(scenario, summary, family);
     if (peer === undefined) continue;
     const { of } = figures[scenario.figure];
@@ -61,7 +61,8 @@ const columns = [
 ];
 
 const names = {
-  net: 'best net',
+  net: 'best net that finds packages',
+  slices: 'net that echoes slices',
   bun: 'Bun',
   c: 'C epoll',
   asio: 'Asio',

@@ -13,11 +13,11 @@ const bun = (file) => [bunProgram, path.join(root, 'bench/servers', file)];
 const native = (program) => [path.join(buildFolder, program)];
 
 /**
- * Every driver by name. `family` says whom it stands for in a comparison; a driver without one does less than was asked
- * (it echoes bytes and knows no packages) and is shown for orientation only.
+ * Every driver by name. `family` says whom it stands for in a comparison; a driver without one is shown for orientation
+ * only. The family 'slices' does less than was asked: it echoes bytes and knows no packages.
  */
 export const drivers = {
-  'net-slices': { command: node('net-slices.mjs') },
+  'net-slices': { command: node('net-slices.mjs'), family: 'slices' },
   'net-framed': { command: node('net-framed.mjs'), family: 'net' },
   'net-framed-cork': { command: node('net-framed-cork.mjs'), family: 'net' },
   'net-fanout': { command: node('net-fanout.mjs'), family: 'net' },

@@ -91,7 +91,10 @@ export class EngineHost<Data> implements EventSink {
     const ranges = new Int32Array(RANGE_ROWS * RANGE_WORDS);
     this.#emitter = emitter;
     this.#onClosed = onClosed;
-    this.#batch = new OutputBatch((bytes) => this.#engine.flush(bytes));
+    this.#batch = new OutputBatch(
+      (bytes, more) => this.#engine.flush(bytes, more),
+      Math.min(native.highWaterMark, native.maxQueuedBytes),
+    );
     this.#engine = new addon.Engine(native, this.#deliver, ranges, this.#batch.bytes);
     this.#slabs = new SlabSupply((lane, index, slab) => this.#engine.supply(lane, index, slab));
     this.#reader = new EventReader(ranges, this.#slabs, this);

@@ -182,7 +182,8 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
 
   /**
    * Sends one package to all contexts, or to those that the options leave. It is framed once, and its bytes are
-   * shared by all queues.
+   * shared by all queues. What several calls of one turn of the event loop send leaves together, in one write per
+   * connection.
    *
    * @returns The number of contexts it was queued for.
    * @throws RangeError when the framing cannot express the payload.

@@ -14,18 +14,22 @@ function padded(length: number): number {
   return (length + (OUTPUT_ALIGNMENT - 1)) & -OUTPUT_ALIGNMENT;
 }
 
-/** Gathers output records; `send` gets each filled batch's size in bytes. */
+/** Gathers output records; `send` gets the bytes of each batch and whether more follows, so that it need not go out yet. */
 export class OutputBatch {
   /** The memory the engine reads. */
   readonly bytes = Buffer.allocUnsafeSlow(BATCH_BYTES);
   /** Native calls made so far. */
   flushes = 0;
   readonly #words = new Uint32Array(this.bytes.buffer);
-  readonly #send: (bytes: number) => void;
+  readonly #send: (bytes: number, more: boolean) => void;
   #used = 0;
+  readonly #broadcastMax: number;
+  #broadcast = 0;
 
-  constructor(send: (bytes: number) => void) {
+  /** `broadcastMax`: bytes of broadcast packages, counted once each, that may wait for the next flush. */
+  constructor(send: (bytes: number, more: boolean) => void, broadcastMax: number) {
     this.#send = send;
+    this.#broadcastMax = broadcastMax;
   }
 
   /** Bytes that wait to be flushed. */
@@ -33,13 +37,27 @@ export class OutputBatch {
     return this.#used;
   }
 
-  /** Gives everything to the engine. */
+  /** Gives everything to the engine, and has it go out. */
   flush(): void {
+    if (this.#used + this.#broadcast > 0) this.#give(false);
+  }
+
+  /**
+   * Gives everything to the engine, because a broadcast of so many bytes follows. All of it goes out with the next
+   * flush: several broadcasts of one turn leave in one write per connection.
+   */
+  beforeBroadcast(bytes: number): void {
+    if (this.#broadcast + bytes > this.#broadcastMax) this.flush();
+    else if (this.#used > 0) this.#give(true);
+    this.#broadcast += bytes;
+  }
+
+  #give(more: boolean): void {
     const used = this.#used;
-    if (used === 0) return;
     this.#used = 0;
+    if (!more) this.#broadcast = 0;
     this.flushes++;
-    this.#send(used);
+    this.#send(used, more);
   }
 
   /** Adds one payload of at most {@link BATCHED_PAYLOAD_MAX} bytes. */

@@ -166,7 +166,8 @@ export class Sender {
       only[index * 2 + 1] = context.generation;
       context.bound += size;
     });
-    this.flush();
+    this.#batch.beforeBroadcast(size);
+    if (!this.delivering) this.#schedule();
     return kept + this.#engine.broadcast(bytes, -1, only);
   }
 

@@ -83,7 +83,7 @@ void EngineWrap::flush(const Napi::CallbackInfo& info) {
   const std::size_t size = word(info, 0);
   IOCP_CHECK(size <= output_size_);
   engine_->submit_batch(ConstBytes(output_bytes_, size));
-  kick();
+  if (!info[1].As<Napi::Boolean>().Value()) kick();
 }
 
 Napi::Value EngineWrap::send_large(const Napi::CallbackInfo& info) {
@@ -107,7 +107,6 @@ Napi::Value EngineWrap::broadcast(const Napi::CallbackInfo& info) {
   } else {
     count = engine_->broadcast(bytes(info, 0), except, nullptr);
   }
-  kick();
   return number(info, static_cast<double>(count));
 }
 

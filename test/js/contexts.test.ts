@@ -168,6 +168,20 @@ describe.each(WORKERS)('sendToAll with ioWorkers %i', (ioWorkers) => {
     }
   });
 
+  it('leaves in one write per connection when it is called several times in a turn', async () => {
+    const { made, peers } = await crowd(5);
+    const before = made.stats().port.writes;
+    for (let index = 0; index < 4; index++) expect(made.sendToAll(`${index}`)).toBe(5);
+    for (const peer of peers) {
+      const received = (await peer.bytes(20)).toString('latin1');
+      expect(received.replaceAll('\x01\0\0\0', '')).toBe('0123');
+    }
+    // With I/O threads the first may be on its way before the second call.
+    const writes = made.stats().port.writes - before;
+    expect(writes).toBeGreaterThanOrEqual(5);
+    expect(writes).toBeLessThanOrEqual(made.stats().ioWorkers === 0 ? 5 : 20);
+  });
+
   it('carries large payloads to all', async () => {
     const { made, peers } = await crowd(3);
     const payload = Buffer.alloc(900_000, 'abcdefg');

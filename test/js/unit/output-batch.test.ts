@@ -33,8 +33,12 @@ function decode(bytes: Buffer, used: number): Sent[] {
 
 function setUp() {
   const flushed: Sent[][] = [];
-  const batch = new OutputBatch((used) => flushed.push(decode(batch.bytes, used)));
-  return { batch, flushed };
+  const more: boolean[] = [];
+  const batch = new OutputBatch((used, moreFollows) => {
+    flushed.push(decode(batch.bytes, used));
+    more.push(moreFollows);
+  }, 1000);
+  return { batch, flushed, more };
 }
 
 describe('the output batch', () => {
@@ -62,6 +66,28 @@ describe('the output batch', () => {
     batch.flush();
     expect(flushed.length).toBe(1);
     expect(batch.flushes).toBe(1);
+  });
+
+  it('has broadcasts go out with the next flush, in the order of the calls', () => {
+    const { batch, flushed, more } = setUp();
+    batch.append(1, 1, Buffer.from('before'), 0);
+    batch.beforeBroadcast(400);
+    batch.beforeBroadcast(600);
+    batch.flush();
+    expect(flushed.map((sent) => sent.length)).toEqual([1, 0]);
+    expect(more).toEqual([true, false]);
+    batch.flush();
+    expect(more.length).toBe(2);
+  });
+
+  it('flushes before a broadcast with which too much would wait', () => {
+    const { batch, more } = setUp();
+    batch.beforeBroadcast(600);
+    expect(more).toEqual([]);
+    batch.beforeBroadcast(401);
+    expect(more).toEqual([false]);
+    batch.beforeBroadcast(5000);
+    expect(more).toEqual([false, false]);
   });
 
   it('flushes by itself when a record does not fit any more, and loses nothing', () => {

@@ -69,7 +69,7 @@ const RECORD = {
 
 function setUp(limits: { onOverflow?: 'drop' | 'throw' | 'disconnect' } = {}) {
   const engine = new CountingEngine(4);
-  const batch = new OutputBatch((used) => engine.flushed(batch.bytes, used));
+  const batch = new OutputBatch((used) => engine.flushed(batch.bytes, used), 1000);
   const framing = new OutgoingFraming({
     type: 'length',
     offset: 0,
