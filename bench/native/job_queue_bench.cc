@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/bell.h"
 #include "core/job_queue.h"
 #include "counted.h"
 
@@ -20,7 +21,7 @@ using iocp::JobQueue;
 constexpr std::uint32_t kWorker = 1;
 constexpr std::uint32_t kPayloadBytes = 64;
 
-class SilentBell final : public iocp::JobBell {
+class SilentBell final : public iocp::Bell {
  public:
   void ring() noexcept override {}
 };
