@@ -17,7 +17,7 @@ class HostLoop {
   using Callback = void (*)(void* context);
 
   // Whether this host's loop can be used at all.
-  static bool available() noexcept;
+  static bool available(napi_env env) noexcept;
 
   HostLoop() = default;
   ~HostLoop();  // closed, or never opened

@@ -66,6 +66,17 @@ const Uv& uv() {
   return functions;
 }
 
+// Bun has a loop of its own. It exports libuv's names all the same, and most of them end the process when they are
+// called (oven-sh/bun issue 18546), so looking them up does not tell.
+bool is_bun(napi_env env) noexcept {
+  napi_value value = nullptr;
+  bool yes = false;
+  return napi_get_global(env, &value) == napi_ok &&
+         napi_get_named_property(env, value, "process", &value) == napi_ok &&
+         napi_get_named_property(env, value, "versions", &value) == napi_ok &&
+         napi_has_named_property(env, value, "bun", &yes) == napi_ok && yes;
+}
+
 }  // namespace
 
 struct HostLoop::Handles {
@@ -98,7 +109,7 @@ struct HostLoop::Handles {
   }
 };
 
-bool HostLoop::available() noexcept { return uv().complete; }
+bool HostLoop::available(napi_env env) noexcept { return uv().complete && !is_bun(env); }
 
 HostLoop::~HostLoop() {
   if (handles_ != nullptr) close(nullptr, nullptr);
