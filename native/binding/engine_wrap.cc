@@ -20,7 +20,7 @@ EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine
   io_threads_ = options.io_threads;
   policy_ = SteppingPolicy(options.processors);
   // A host without a usable loop is served by one thread instead.
-  if (io_threads_ == 0 && !HostLoop::available()) io_threads_ = 1;
+  if (io_threads_ == 0 && !HostLoop::available(info.Env())) io_threads_ = 1;
   if (io_threads_ > 0) {
     options.engine.lanes = Port::kSharedByWorkers ? 1 : io_threads_;
     options.engine.workers_per_lane = Port::kSharedByWorkers ? io_threads_ : 1;

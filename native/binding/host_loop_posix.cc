@@ -66,6 +66,23 @@ const Uv& uv() {
   return functions;
 }
 
+// Bun exports all of libuv's names, but most of them end the process when they are called: it has no libuv, and only
+// its name in process.versions tells.
+bool exports_traps(napi_env env) noexcept {
+  napi_handle_scope scope = nullptr;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) return true;
+  napi_value global = nullptr;
+  napi_value process = nullptr;
+  napi_value versions = nullptr;
+  bool is_bun = false;
+  const bool looked = napi_get_global(env, &global) == napi_ok &&
+                      napi_get_named_property(env, global, "process", &process) == napi_ok &&
+                      napi_get_named_property(env, process, "versions", &versions) == napi_ok &&
+                      napi_has_named_property(env, versions, "bun", &is_bun) == napi_ok;
+  static_cast<void>(napi_close_handle_scope(env, scope));
+  return !looked || is_bun;
+}
+
 }  // namespace
 
 struct HostLoop::Handles {
@@ -98,7 +115,7 @@ struct HostLoop::Handles {
   }
 };
 
-bool HostLoop::available() noexcept { return uv().complete; }
+bool HostLoop::available(napi_env env) noexcept { return uv().complete && !exports_traps(env); }
 
 HostLoop::~HostLoop() {
   if (handles_ != nullptr) close(nullptr, nullptr);

@@ -5,7 +5,7 @@
 
 namespace iocp {
 
-bool HostLoop::available() noexcept { return false; }
+bool HostLoop::available(napi_env) noexcept { return false; }
 
 HostLoop::~HostLoop() { IOCP_CHECK(handles_ == nullptr); }
 
