@@ -2,8 +2,8 @@
 // Through it the engine is stepped on the JavaScript thread, which spares a hand-over between threads for every
 // package.
 //
-// The loop's functions are looked up at run time, because not every host has them (then available() is false and
-// the engine uses I/O threads). One file per family of systems implements this; it decides nothing.
+// The loop's functions are looked up at run time, because not every host has them, or means them (then available() is
+// false and the engine uses I/O threads). One file per family of systems implements this; it decides nothing.
 #pragma once
 
 #include <node_api.h>
@@ -16,7 +16,7 @@ class HostLoop {
  public:
   using Callback = void (*)(void* context);
 
-  // Whether this host's loop can be used at all.
+  // Whether this host's loop can be used at all. JavaScript thread.
   static bool available(napi_env env) noexcept;
 
   HostLoop() = default;

@@ -66,15 +66,21 @@ const Uv& uv() {
   return functions;
 }
 
-// Bun has a loop of its own. It exports libuv's names all the same, and most of them end the process when they are
-// called (oven-sh/bun issue 18546), so looking them up does not tell.
-bool is_bun(napi_env env) noexcept {
-  napi_value value = nullptr;
-  bool yes = false;
-  return napi_get_global(env, &value) == napi_ok &&
-         napi_get_named_property(env, value, "process", &value) == napi_ok &&
-         napi_get_named_property(env, value, "versions", &value) == napi_ok &&
-         napi_has_named_property(env, value, "bun", &yes) == napi_ok && yes;
+// Bun exports all of libuv's names, but most of them end the process when they are called: it has no libuv, and only
+// its name in process.versions tells.
+bool exports_traps(napi_env env) noexcept {
+  napi_handle_scope scope = nullptr;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) return true;
+  napi_value global = nullptr;
+  napi_value process = nullptr;
+  napi_value versions = nullptr;
+  bool is_bun = false;
+  const bool looked = napi_get_global(env, &global) == napi_ok &&
+                      napi_get_named_property(env, global, "process", &process) == napi_ok &&
+                      napi_get_named_property(env, process, "versions", &versions) == napi_ok &&
+                      napi_has_named_property(env, versions, "bun", &is_bun) == napi_ok;
+  static_cast<void>(napi_close_handle_scope(env, scope));
+  return !looked || is_bun;
 }
 
 }  // namespace
@@ -109,7 +115,7 @@ struct HostLoop::Handles {
   }
 };
 
-bool HostLoop::available(napi_env env) noexcept { return uv().complete && !is_bun(env); }
+bool HostLoop::available(napi_env env) noexcept { return uv().complete && !exports_traps(env); }
 
 HostLoop::~HostLoop() {
   if (handles_ != nullptr) close(nullptr, nullptr);

@@ -12,6 +12,7 @@ import {
   gone,
   next,
   packages,
+  PATIENCE,
   pattern,
   RawPeer,
   runFixture,
@@ -339,7 +340,7 @@ describe('setWorkers walking under load', () => {
   const seconds = Number(process.env.IOCP_WALK_SECONDS ?? '2');
   const steps = [0, 8, 1, 4, 0, 2];
 
-  const timeout = (seconds + 60) * 1000;
+  const timeout = (seconds + 60) * 1000 * PATIENCE;
   it.each([0, 1, 3])('loses nothing, with ioWorkers %i', { timeout }, async (ioWorkers) => {
     const { made, port } = await service(2, { ioWorkers });
     const all = await callers(port, 16);
