@@ -7,7 +7,7 @@ import { javaScriptTests } from '../../test/windows/left-out.mjs';
 import { root } from '../run.mjs';
 import { folder, nodeProgram, runWine } from './wine.mjs';
 
-const LIMIT_MS = 600_000;
+const LIMIT_MS = 1_200_000;
 const require = createRequire(import.meta.url);
 
 /** The bundler of the tests is native; its Windows half must be of the same version. */
