@@ -42,6 +42,8 @@ export class IncomingFile implements Transfer, FileOffer {
   #problem: string | undefined;
   #stage: number = Stage.offered;
   #directory = '';
+  /** Classic: the place it is written to is ready, and the peer waits. */
+  #isOpen = false;
   #resumedAt = 0;
   #onDisk = 0;
   #gone: Error | undefined;
@@ -175,24 +177,56 @@ export class IncomingFile implements Transfer, FileOffer {
   }
 
   #onOpened(there: number): void {
-    const { files, context, token } = this;
-    const raw = this.protocol === 'classic';
     this.#resumedAt = this.#onDisk = there;
-    this.#stage = Stage.receiving;
-    const left = this.size - there;
-    if (!files.engine.receiveFile(token, raw, this.#id, left, WINDOW_BYTES)) {
-      const error = fileError(FileCode.protocol, context.id, 'bytes came before they were wanted');
-      return this.#giveUp(error, FileCode.protocol);
-    }
-    if (raw) {
-      // Two announcements crossed: the side that connected answers first, or both would wait.
-      if (this.peer.connectedHere) files.urgent(context, startFileTransfer());
-      else files.control(context, startFileTransfer());
-      if (left === 0) this.#finish(false, 0);
+    if (this.protocol === 'extended') {
+      if (!this.#receive()) return;
+      const { files, context } = this;
+      files.control(context, fileAccept(this.#id, BigInt(there)));
+      files.control(context, fileCredit(this.#id, BigInt(WINDOW_BYTES)));
       return;
     }
-    files.control(context, fileAccept(this.#id, BigInt(there)));
-    files.control(context, fileCredit(this.#id, BigInt(WINDOW_BYTES)));
+    this.#isOpen = true;
+    if (!this.#mustWait) this.#start();
+  }
+
+  /** Native code takes what comes for the file from now on. False = it failed. */
+  #receive(): boolean {
+    const { files, context } = this;
+    const raw = this.protocol === 'classic';
+    this.#stage = Stage.receiving;
+    const left = this.size - this.#resumedAt;
+    if (files.engine.receiveFile(this.token, raw, this.#id, left, WINDOW_BYTES)) return true;
+    const error = fileError(FileCode.protocol, context.id, 'bytes came before they were wanted');
+    this.#giveUp(error, FileCode.protocol);
+    return false;
+  }
+
+  /**
+   * Two classic announcements crossed. The peer takes our answer for its file's bytes once it has asked for ours, and
+   * we would take its answer for bytes once we have asked: the side that was connected to waits until its own file is
+   * over, and the other one answers at once, unless it was asked for its file already.
+   */
+  get #mustWait(): boolean {
+    const ours = this.peer.classicOut;
+    return ours !== undefined && ours.announcing && (!this.peer.connectedHere || ours.wanted);
+  }
+
+  /** The peer is told to begin; every byte that comes after its answer is the file's. */
+  #start(): void {
+    if (!this.#receive()) return;
+    this.files.urgent(this.context, startFileTransfer());
+    if (this.size === 0) this.#finish(false, 0);
+  }
+
+  /** Our own announcement is over; `withdrawn`: its answer may be on its way, and must not be taken for bytes. */
+  onOutgoingOver(withdrawn: boolean): void {
+    if (this.#stage > Stage.opening) return;
+    if (withdrawn) {
+      const { id } = this.context;
+      this.#giveUp(fileError(FileCode.aborted, id, 'our own was taken back'), FileCode.aborted);
+    } else if (this.#isOpen) {
+      this.#start();
+    }
   }
 
   #onWritten(onDisk: number): void {
@@ -268,7 +302,8 @@ export class IncomingFile implements Transfer, FileOffer {
             : fileAbort(this.#id, code, reason);
       files.control(context, answer);
     } else if (this.#stage <= Stage.opening) {
-      files.control(context, abortFileTransfer());
+      if (this.#mustWait) files.control(context, abortFileTransfer());
+      else files.urgent(context, abortFileTransfer());
     }
     this.fail(error);
   }

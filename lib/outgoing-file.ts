@@ -74,6 +74,16 @@ export class OutgoingFile implements Transfer {
     return this.#stage === Stage.offered && !this.wantsClassic && this.#timer !== undefined;
   }
 
+  /** By the classic protocol: announced, and not begun. */
+  get announcing(): boolean {
+    return this.#stage === Stage.offered && this.wantsClassic;
+  }
+
+  /** The peer takes every byte for the file's. */
+  get wanted(): boolean {
+    return this.#wanted;
+  }
+
   /** Settles the protocol by what is known of the peer now. */
   decide(): void {
     const protocol = this.settings.protocol ?? this.files.settings.protocol;
@@ -182,6 +192,11 @@ export class OutgoingFile implements Transfer {
   }
 
   #timeOut(): void {
+    // The peer's own file comes first; its bytes are a sign of life.
+    if (this.wantsClassic && this.peer.classicIn?.answered === true) {
+      this.#deadline(2 * this.files.settings.acceptTimeoutMs, () => this.#timeOut());
+      return;
+    }
     this.#giveUp(fileError(FileCode.timedOut, this.context.id));
   }
 
@@ -269,12 +284,14 @@ export class OutgoingFile implements Transfer {
       return this.fail(fileError(FileCode.aborted, context.id, 'the connection has gone'));
     }
     // What waited stands behind the file.
-    if (raw) this.#releaseHold();
+    if (raw) this.#releaseHold(false);
   }
 
-  #releaseHold(): void {
-    const { context, files } = this;
-    if (!files.sender.releaseHold(context)) return;
+  #releaseHold(withdrawn: boolean): void {
+    const { context, files, peer } = this;
+    const drained = files.sender.releaseHold(context);
+    peer.classicIn?.onOutgoingOver(withdrawn);
+    if (!drained) return;
     const { announce, emitter } = files.announcer;
     announce(() => emitter.emit('drain', context));
   }
@@ -348,7 +365,7 @@ export class OutgoingFile implements Transfer {
     const index = peer.queue.indexOf(this);
     if (index >= 0) peer.queue.splice(index, 1);
     files.remove(this, false);
-    if (held) this.#releaseHold();
+    if (held) this.#releaseHold(peer.withdrawn);
     files.startQueued(peer);
   }
 

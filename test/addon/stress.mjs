@@ -1,6 +1,6 @@
 // A few thousand operations of every kind on the real addon, for a run under a sanitizer (scripts/addon-sanitized.mjs):
 // echo traffic of mixed sizes, connect storms with abrupt ends, senders that never read, engines that die with their
-// worker thread. Anything lost or altered throws; memory errors are the sanitizer's to tell.
+// worker thread, files (files.mjs). Anything lost or altered throws; memory errors are the sanitizer's to tell.
 //   node test/addon/stress.mjs [path of the package's entry]
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -8,6 +8,8 @@ import net from 'node:net';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
+
+import { fileParts } from './files.mjs';
 
 const entry = isMainThread ? process.argv[2] : workerData.entry;
 const { Iocp } = await import(entry === undefined ? 'iocp' : pathToFileURL(path.resolve(entry)));
@@ -136,7 +138,7 @@ async function main() {
     process.exit(1);
   }, limitMs);
   for (const ioWorkers of [0, 2]) {
-    for (const part of [echoTraffic, connectStorm, deafPeer, dyingWorkers]) {
+    for (const part of [echoTraffic, connectStorm, deafPeer, dyingWorkers, ...fileParts(Iocp)]) {
       const operations = await part({ ioWorkers });
       console.log(`ok ${part.name}, ioWorkers ${ioWorkers}: ${operations} operations`);
     }

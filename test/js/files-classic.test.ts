@@ -15,7 +15,19 @@ import { join } from 'node:path';
 import type { FileOffer, FileResult, FileTransferOptions } from 'iocp';
 import { describe, expect, it } from 'vitest';
 
-import { afterwards, frame, gone, next, packages, pattern, RawPeer, server } from './support.js';
+import {
+  afterwards,
+  frame,
+  gone,
+  next,
+  packages,
+  pair,
+  pattern,
+  RawPeer,
+  server,
+  turns,
+  until,
+} from './support.js';
 
 /** Offers "a.txt", 1000 bytes; "send it"; "I do not want it". */
 const INFO = Buffer.from('0B00000001E8030000612E74787400', 'hex');
@@ -201,4 +213,79 @@ describe('from a plain peer of the classic protocol', () => {
     await expect(offer.accept()).rejects.toThrow();
     expect(readdirSync(directory)).toEqual([]);
   });
+});
+
+describe('announcements that cross', () => {
+  /** Both sides have announced a file, the peer's is accepted, and the place it is written to is open. */
+  async function crossed() {
+    const made = await scripted();
+    const { server: engine, context, peer, directory } = made;
+    const source = join(directory, 'out');
+    writeFileSync(source, BYTES);
+    const stop = new AbortController();
+    const sent = context.sendFile(source, { name: 'a.txt', signal: stop.signal });
+    await peer.bytes(INFO.length);
+    const offered = next<[unknown, FileOffer]>(engine, 'fileOffer');
+    await peer.write(INFO);
+    const received = (await offered)[1].accept();
+    await until(() => readdirSync(directory).length === 2);
+    await turns(50); // what the disk said is heard
+    return { ...made, sent, received, stop };
+  }
+
+  it('leave the answer to the second file where it is, behind the first', async () => {
+    const { peer, path, sent, received } = await crossed();
+    await peer.write(START);
+    await sent;
+    const all = Buffer.concat([INFO, BYTES, START]);
+    expect(await peer.bytes(all.length)).toEqual(all);
+    await peer.write(BYTES);
+    await received;
+    expect(readFileSync(path).equals(BYTES)).toBe(true);
+  });
+
+  it('and of which one is refused leave the other', async () => {
+    const { peer, path, sent, received } = await crossed();
+    await peer.write(ABORT);
+    await expect(sent).rejects.toMatchObject({ code: 'ERR_IOCP_FILE_REFUSED' });
+    const all = Buffer.concat([INFO, START]);
+    expect(await peer.bytes(all.length)).toEqual(all);
+    await peer.write(BYTES);
+    await received;
+    expect(readFileSync(path).equals(BYTES)).toBe(true);
+  });
+
+  it('and of which one is taken back end both, because the peer may have answered already', async () => {
+    const { server: engine, context, peer, directory, sent, received, stop } = await crossed();
+    const ended = gone(engine, context);
+    stop.abort();
+    await expect(sent).rejects.toMatchObject({ code: 'ABORT_ERR' });
+    await expect(received).rejects.toMatchObject({ code: 'ERR_IOCP_FILE_ABORTED' });
+    const all = Buffer.concat([INFO, ABORT, ABORT]);
+    expect(await peer.bytes(all.length)).toEqual(all);
+    await peer.write(START);
+    await ended;
+    await until(() => readdirSync(directory).length === 1);
+  });
+
+  it('are no trouble for two engines with a hundred small files each way', async () => {
+    const from = mkdtempSync(join(tmpdir(), 'iocp-classic-'));
+    const to = mkdtempSync(join(tmpdir(), 'iocp-classic-'));
+    afterwards(() => [from, to].forEach((one) => rmSync(one, { recursive: true, force: true })));
+    const fileTransfer = { protocol: 'classic', directory: to, autoAccept: true } as const;
+    const { outgoing, incoming } = await pair({ fileTransfer });
+    const sizes = [0, 1, 2, 5, 1000];
+    for (const size of sizes) writeFileSync(join(from, String(size)), pattern(size, size));
+    const names = Array.from({ length: 100 }, (_, index) => index);
+    const send = (side: 'in' | 'out', index: number) =>
+      (side === 'in' ? incoming : outgoing).sendFile(join(from, String(sizes[index % 5])), {
+        name: `${side}${index}`,
+      });
+    await Promise.all(names.flatMap((index) => [send('in', index), send('out', index)]));
+    await until(() => readdirSync(to).filter((name) => !name.endsWith('.part')).length === 200);
+    for (const name of readdirSync(to)) {
+      const size = sizes[Number(name.replace(/\D/g, '')) % 5] as number;
+      expect(readFileSync(join(to, name)).equals(pattern(size, size))).toBe(true);
+    }
+  }, 20_000);
 });
