@@ -91,8 +91,9 @@ function suiteLessLeftOut(runtime, command, args, user, env = {}) {
     ...[...missed].filter((name) => !(name in reasons)),
     ...Object.keys(reasons).filter((name) => !missed.has(name)),
   ];
-  if (strays.length > 0)
-    {throw new Error(`left out and not named, or no test: ${strays.join('; ')}`);}
+  if (strays.length > 0) {
+    throw new Error(`left out and not named, or no test: ${strays.join('; ')}`);
+  }
   return said;
 }
 
