@@ -6,6 +6,14 @@ target_link_libraries(iocp_loadgen PRIVATE iocp_settings)
 add_executable(iocp_c_epoll "${PROJECT_SOURCE_DIR}/bench/servers/c-epoll.cc")
 target_link_libraries(iocp_c_epoll PRIVATE iocp_settings)
 
+# npm run bench:files, on Linux: the yardstick and the reader.
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  foreach(_name sendfile peer)
+    add_executable(iocp_file_${_name} "${PROJECT_SOURCE_DIR}/bench/servers/file-${_name}.cc")
+    target_link_libraries(iocp_file_${_name} PRIVATE iocp_settings)
+  endforeach()
+endif()
+
 find_path(ASIO_INCLUDE asio.hpp)
 if(ASIO_INCLUDE)
   find_package(Threads REQUIRED)
