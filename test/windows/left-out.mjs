@@ -36,4 +36,12 @@ export const javaScriptTests = {
   "listen rejects { path: '/does/not/exist' } with ENOENT": NO_LOCAL,
   [`listen rejects { path: '/${'x'.repeat(200)}' } with ENAMETOOLONG`]: NO_LOCAL,
   'listen shares a port with reusePort': 'Windows has no SO_REUSEPORT that balances connections',
+  ...Object.fromEntries(
+    ['refuse', 'overwrite', 'rename'].map((way) => [
+      `a peer that offers a file under the name of a symbolic link does not follow it (${way})`,
+      NO_LINKS,
+    ]),
+  ),
+  'a disk that is full is told to both sides, before a byte is sent, and the connection stays usable':
+    'a small disk is made by mounting a tmpfs, which only Linux has',
 };
