@@ -83,8 +83,8 @@ export class Sender {
     raw: boolean,
     callback: SendCallback | undefined,
   ): boolean {
-    const usable = context.phase === Phase.open && !this.closing && callback === undefined;
-    if (!usable || !isPayload(payload)) {
+    const plain = context.hold === undefined && callback === undefined;
+    if (!plain || context.phase !== Phase.open || this.closing || !isPayload(payload)) {
       return this.#sendRare(context, payload, raw, callback);
     }
     const { length } = payload;

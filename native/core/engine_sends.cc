@@ -1,5 +1,5 @@
 // Packages out: framing into the contexts' queues, the cap on what may be queued, and one flush command per context
-// and batch. Owner's thread only.
+// and batch. Owner's thread, but for what logical workers share (engine_workers.cc).
 #include <array>
 #include <cstring>
 

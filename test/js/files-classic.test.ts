@@ -57,11 +57,13 @@ describe('to a plain peer of the classic protocol', () => {
     const sent = context.sendFile(path);
     await peer.bytes(INFO.length);
     context.send('held');
+    context.send(Buffer.from('held'));
     context.sendRaw('back');
     await peer.write(START);
     expect(await sent).toMatchObject({ protocol: 'classic', size: 1000 });
-    const all = await peer.bytes(INFO.length + 1000 + 8 + 4);
-    expect(all).toEqual(Buffer.concat([INFO, BYTES, frame('held'), Buffer.from('back')]));
+    const all = await peer.bytes(INFO.length + 1000 + 2 * 8 + 4);
+    const held = [frame('held'), frame('held'), Buffer.from('back')];
+    expect(all).toEqual(Buffer.concat([INFO, BYTES, ...held]));
   });
 
   it('a refused file fails, and what was held back goes out', async () => {
