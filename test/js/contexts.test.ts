@@ -5,7 +5,18 @@ import { inspect } from 'node:util';
 import type { ClientContext } from 'iocp';
 import { describe, expect, it } from 'vitest';
 
-import { engine, gone, next, packages, pair, RawPeer, server, turns, until, WORKERS } from './support.js';
+import {
+  engine,
+  gone,
+  next,
+  packages,
+  pair,
+  RawPeer,
+  server,
+  turns,
+  until,
+  WORKERS,
+} from './support.js';
 
 describe('a context', () => {
   it('knows both addresses and when it came to be', async () => {

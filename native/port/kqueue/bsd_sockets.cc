@@ -69,4 +69,7 @@ ssize_t send_head(int socket, ConstBytes head) noexcept {
   return sent;
 }
 
+// Nothing is known that would help these systems.
+void prepare_for_files(int) noexcept {}
+
 }  // namespace iocp

@@ -66,6 +66,7 @@ constexpr std::uint8_t kWritable = 4;       // worth a system call
 constexpr std::uint8_t kPeerClosed = 8;     // FIN came; bytes may be unread
 constexpr std::uint8_t kFailed = 16;        // `error` holds what ended the connection
 constexpr std::uint8_t kRoomAwaited = 32;   // the poller will report room to write
+constexpr std::uint8_t kSentFiles = 64;     // prepare_for_files() has been called
 
 class Socket {
  public:

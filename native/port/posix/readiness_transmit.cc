@@ -21,6 +21,10 @@ int descriptor_of(RawFile raw) { return static_cast<int>(static_cast<std::uintpt
 
 Status Port::State::transmit(Socket& socket, TransmitOperation& operation, std::uint32_t* bytes) noexcept {
   *bytes = 0;
+  if (!socket.is(kSentFiles)) {
+    prepare_for_files(socket.fd);
+    socket.set(kSentFiles);
+  }
   if (!socket.is(kWritable)) return await_room(socket);
   const FileRange range = {descriptor_of(operation.file), operation.offset, operation.length};
   const ssize_t sent = send_file_range(socket.fd, operation.head, range);

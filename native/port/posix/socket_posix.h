@@ -56,6 +56,9 @@ Status apply_stream_options(int fd, const SocketOptions& options) noexcept;
 Status enable_reuse_port(int fd) noexcept;
 TcpInfo read_tcp_info(int fd) noexcept;
 
+// Before the first send_file_range() on a socket: what the system should know to do it well. Cannot fail.
+void prepare_for_files(int socket) noexcept;
+
 // A stretch of an open file.
 struct FileRange {
   int fd = -1;

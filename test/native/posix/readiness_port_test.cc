@@ -7,8 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <fstream>
+#include <string_view>
 
 #include "conformance/world.h"
 
@@ -213,6 +216,34 @@ TEST("no descriptor of a port is inherited by a program it starts") {
   }
   // The queue, the spare descriptor, the listener and both ends, at the least.
   CHECK(found >= 5);
+}
+
+TEST("on Linux a file for a peer on this machine gets a short send queue, once, and no other socket does") {
+  // What the kernel makes of the 256 KiB that are asked for: doubled, unless the machine allows less.
+  std::ifstream limit("/proc/sys/net/core/wmem_max");
+  int most = 256 * 1024;
+  limit >> most;
+  const int wanted = 2 * std::min(most, 256 * 1024);
+  const auto with_short_queue = [wanted] {
+    int count = 0;
+    for (int fd = 0; fd < 64; ++fd) {
+      int bytes = 0;
+      socklen_t size = sizeof bytes;
+      if (::getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, &size) == 0 && bytes == wanted) ++count;
+    }
+    return count;
+  };
+  iocp::File file;
+  REQUIRE(iocp::File::open_for_reading("/proc/self/exe", &file) == Status::ok);
+  World world;
+  const Pair pair = world.connected_pair();
+  CHECK_EQ(with_short_queue(), 0);
+  TransmitOperation& sending = world.transmit_operation();
+  for (int i = 0; i < 2; ++i) {
+    world.transmit(sending, pair.client, file, 0, 1'000);
+    REQUIRE(world.result(sending).status == Status::ok);
+    CHECK_EQ(with_short_queue(), iocp::Port::name() == std::string_view("epoll") ? 1 : 0);
+  }
 }
 
 }  // namespace conformance
