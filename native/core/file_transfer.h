@@ -63,6 +63,7 @@ struct FileTransfer {
   Folder folder;     // target
   FileTarget target;
   std::string part_name;
+  bool has_part = false;  // that file is this transfer's
   std::uint32_t check = 0;
   std::uint64_t checked_to = 0;
   std::uint64_t check_begin = 0;
