@@ -4,7 +4,7 @@
 import { basename } from 'node:path';
 
 import type { ClientContext } from './client-context.js';
-import { abortError } from './errors.js';
+import { abortError, closedError } from './errors.js';
 import type { FileRecord } from './event-reader.js';
 import { fileError, hexadecimal, wireCode } from './file-errors.js';
 import type { SendFileSettings } from './file-options.js';
@@ -321,6 +321,11 @@ export class OutgoingFile implements Transfer {
     const { emitter, announce } = this.files.announcer;
     this.#outcome.resolve(result);
     announce(() => emitter.emit('fileCompleted', this.context, result));
+  }
+
+  onClosing(): void {
+    const begun = this.#stage >= Stage.streaming || this.#wanted;
+    if (!begun) this.#giveUp(closedError('sendFile'));
   }
 
   /** Ends it from this side: the peer is told. */

@@ -1,6 +1,7 @@
 // The classic file transfer against peers that share no code with ours: plain sockets with scripted bytes, the byte
 // vectors of the protocol among them. And peers that do not keep to it.
 
+import { once } from 'node:events';
 import {
   mkdtempSync,
   readdirSync,
@@ -9,6 +10,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -17,6 +19,7 @@ import { describe, expect, it } from 'vitest';
 
 import {
   afterwards,
+  engine,
   frame,
   gone,
   next,
@@ -214,6 +217,85 @@ describe('from a plain peer of the classic protocol', () => {
     expect((await failed)[1]).toMatchObject({ code: 'ERR_IOCP_FILE_ABORTED' });
     await expect(offer.accept()).rejects.toThrow();
     expect(readdirSync(directory)).toEqual([]);
+  });
+});
+
+describe('a file that the receiver gives up', () => {
+  it('is thrown away as it comes, and what follows it is packages again', async () => {
+    const { server: engine, peer, directory } = await scripted();
+    const offered = next<[unknown, FileOffer]>(engine, 'fileOffer');
+    await peer.write(INFO);
+    const giveUp = new AbortController();
+    const received = (await offered)[1].accept({ signal: giveUp.signal });
+    await peer.bytes(START.length);
+    await peer.write(BYTES.subarray(0, 400));
+    giveUp.abort();
+    await expect(received).rejects.toMatchObject({ code: 'ABORT_ERR' });
+    const texts = packages(engine, 1);
+    await peer.write(Buffer.concat([BYTES.subarray(400), HI]));
+    expect(await texts).toEqual([HI.subarray(4)]);
+    await until(() => readdirSync(directory).length === 0);
+    // The next one is as good as any.
+    const again = next<[unknown, FileOffer]>(engine, 'fileOffer');
+    await peer.write(INFO);
+    const second = (await again)[1].accept();
+    await peer.bytes(2 * START.length);
+    await peer.write(BYTES);
+    await second;
+  });
+});
+
+describe('with a plain peer that was connected to', () => {
+  /** A plain server, and an engine that is connected to it. */
+  async function connectedOut(options: FileTransferOptions = {}) {
+    const directory = mkdtempSync(join(tmpdir(), 'iocp-classic-'));
+    afterwards(() => rmSync(directory, { recursive: true, force: true }));
+    const listener = net.createServer();
+    listener.listen(0, '127.0.0.1');
+    afterwards(() => listener.close());
+    await once(listener, 'listening');
+    const client = engine({ fileTransfer: { protocol: 'classic', directory, ...options } });
+    const accepted = once(listener, 'connection') as Promise<[net.Socket]>;
+    const { port } = listener.address() as net.AddressInfo;
+    const context = await client.connect({ host: '127.0.0.1', port });
+    const peer = new RawPeer((await accepted)[0]);
+    return { client, context, peer, directory, path: join(directory, 'a.txt') };
+  }
+
+  it('files go both ways, byte for byte', async () => {
+    const { client, context, peer, path } = await connectedOut({ autoAccept: true });
+    const received = next<[unknown, FileResult]>(client, 'fileCompleted');
+    await peer.write(INFO);
+    expect(await peer.bytes(START.length)).toEqual(START);
+    await peer.write(BYTES);
+    await received;
+    expect(readFileSync(path).equals(BYTES)).toBe(true);
+    const sent = context.sendFile(path);
+    const announced = Buffer.concat([START, INFO]);
+    expect(await peer.bytes(announced.length)).toEqual(announced);
+    await peer.write(START);
+    await sent;
+    const all = Buffer.concat([announced, BYTES]);
+    expect(await peer.bytes(all.length)).toEqual(all);
+  });
+
+  it('the answer to its announcement goes out at once, although ours crossed it', async () => {
+    const { client, context, peer, directory, path } = await connectedOut({ autoAccept: true });
+    const source = join(directory, 'out');
+    writeFileSync(source, BYTES);
+    const sent = context.sendFile(source, { name: 'a.txt' });
+    await peer.bytes(INFO.length);
+    const received = next(client, 'fileCompleted');
+    await peer.write(INFO);
+    const announced = Buffer.concat([INFO, START]);
+    expect(await peer.bytes(announced.length)).toEqual(announced);
+    await peer.write(BYTES);
+    await received;
+    await peer.write(START);
+    await sent;
+    expect(readFileSync(path).equals(BYTES)).toBe(true);
+    const all = Buffer.concat([announced, BYTES]);
+    expect(await peer.bytes(all.length)).toEqual(all);
   });
 });
 
