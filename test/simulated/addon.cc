@@ -109,6 +109,15 @@ Napi::Value list(const Call& info) {
   return names;
 }
 
+// Infinity = no limit. Room cannot be reserved, as on a file system that does not know how.
+void limit_disk(const Call& info) {
+  const double bytes = info[0].As<Napi::Number>().DoubleValue();
+  iocp::SimFaults faults = world->faults();
+  faults.disk_bytes = std::isinf(bytes) ? UINT64_MAX : static_cast<std::uint64_t>(bytes);
+  faults.reserve_not_supported = 1000;
+  world->set_faults(faults);
+}
+
 void kill_users(const Call& info) { world->disk().kill_users(text(info, 0)); }
 
 void cut_power(const Call& info) { world->disk().cut_power(text(info, 0)); }
@@ -150,6 +159,7 @@ NAPI_MODULE_EXPORT napi_value napi_register_module_v1(napi_env raw_env, napi_val
   add("contents", simulated::contents);
   add("size", simulated::size);
   add("list", simulated::list);
+  add("limitDisk", simulated::limit_disk);
   add("killUsers", simulated::kill_users);
   add("cutPower", simulated::cut_power);
   add("held", simulated::held);

@@ -9,6 +9,7 @@ export default defineConfig({
     include: ['test/simulated/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 1,
+    testTimeout: 120_000,
     disableConsoleIntercept: true,
   },
 });

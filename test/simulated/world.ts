@@ -41,6 +41,8 @@ interface Simulation {
   contents(path: string): Buffer | undefined;
   size(path: string): number | undefined;
   list(directory: string): string[];
+  /** So much fits on it, in whole pages of 64 KiB, and that is found out by writing: room cannot be reserved. */
+  limitDisk(bytes: number): void;
   killUsers(directory: string): void;
   cutPower(directory: string): void;
   held(): Record<'sockets' | 'operations' | 'rawSockets' | 'files', number>;
