@@ -186,6 +186,8 @@ export class OutgoingFile implements Transfer {
     this.#stage = Stage.offered;
     this.peer.classicOut = this;
     this.peer.withdrawn = false;
+    const { slot, generation } = this.context;
+    this.files.engine.holdOthers(slot, generation, true);
     this.files.urgent(this.context, announcement);
     this.context.hold = { sends: [], bytes: 0, full: false };
     this.#deadline(2 * this.files.settings.acceptTimeoutMs, () => this.#timeOut());
@@ -290,6 +292,8 @@ export class OutgoingFile implements Transfer {
   #releaseHold(withdrawn: boolean): void {
     const { context, files, peer } = this;
     const drained = files.sender.releaseHold(context);
+    files.sender.flush();
+    files.engine.holdOthers(context.slot, context.generation, false);
     peer.classicIn?.onOutgoingOver(withdrawn);
     if (!drained) return;
     const { announce, emitter } = files.announcer;

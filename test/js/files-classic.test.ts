@@ -69,6 +69,41 @@ describe('to a plain peer of the classic protocol', () => {
     expect(all).toEqual(Buffer.concat([INFO, BYTES, ...held]));
   });
 
+  it('what a job sends from a logical worker waits as well', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'iocp-classic-'));
+    afterwards(() => rmSync(directory, { recursive: true, force: true }));
+    const path = join(directory, 'a.txt');
+    writeFileSync(path, BYTES);
+    const made = await server({
+      fileTransfer: { protocol: 'classic' },
+      jobs: new URL('fixtures/service.mjs', import.meta.url),
+      workers: 1,
+    });
+    const connected = next<[import('iocp').ClientContext]>(made.server, 'connection');
+    const peer = await RawPeer.connect({ port: made.port });
+    const [context] = await connected;
+    const send = (text: string) => made.server.addJob({ do: 'send', id: context.id, text });
+    await send('before');
+    const sent = context.sendFile(path);
+    await peer.bytes(frame('before').length + INFO.length);
+    expect(await send('held')).toMatchObject({ sent: true });
+    expect(await send('x'.repeat(5000))).toMatchObject({ sent: true });
+    await peer.write(START);
+    await sent;
+    await send('behind');
+    const held = [frame('held'), frame('x'.repeat(5000)), frame('behind')];
+    const all = Buffer.concat([frame('before'), INFO, BYTES, ...held]);
+    expect(await peer.bytes(all.length)).toEqual(all);
+    // Those of a file that is refused go out then.
+    const refused = context.sendFile(path);
+    await peer.bytes(all.length + INFO.length);
+    await send('last');
+    await peer.write(ABORT);
+    await expect(refused).rejects.toMatchObject({ code: 'ERR_IOCP_FILE_REFUSED' });
+    const whole = Buffer.concat([all, INFO, frame('last')]);
+    expect(await peer.bytes(whole.length)).toEqual(whole);
+  });
+
   it('a refused file fails, and what was held back goes out', async () => {
     const { context, peer, path } = await scripted();
     writeFileSync(path, BYTES);
