@@ -236,6 +236,8 @@ export class Engine {
     length: number,
     credit: number,
   ): boolean;
+  /** Whether what logical workers send to that context waits, until this is called again. */
+  holdOthers(slot: number, generation: number, hold: boolean): void;
   /** Computes the CRC-32C of a range of the source; `checked` follows. */
   checkFile(token: number, begin: number, length: number): void;
   /** So many more bytes may be sent, or may arrive. */

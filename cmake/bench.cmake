@@ -8,7 +8,7 @@ target_link_libraries(iocp_c_epoll PRIVATE iocp_settings)
 
 # npm run bench:files, on Linux: the yardstick and the reader.
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
-  foreach(_name sendfile peer)
+  foreach(_name sendfile peer beside)
     add_executable(iocp_file_${_name} "${PROJECT_SOURCE_DIR}/bench/servers/file-${_name}.cc")
     target_link_libraries(iocp_file_${_name} PRIVATE iocp_settings)
   endforeach()

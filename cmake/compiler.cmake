@@ -45,7 +45,7 @@ if(IOCP_SANITIZE)
 endif()
 
 # The expensive invariants (IOCP_DCHECK): in every build that exists to find faults.
-if(IOCP_BUILD_TESTS OR IOCP_SANITIZE)
+if(IOCP_BUILD_TESTS OR IOCP_SANITIZE OR IOCP_SIMULATED)
   target_compile_definitions(iocp_settings INTERFACE IOCP_DEBUG_CHECKS)
 else()
   target_compile_definitions(iocp_settings INTERFACE $<$<CONFIG:Debug>:IOCP_DEBUG_CHECKS>)
@@ -53,7 +53,7 @@ endif()
 
 # Link-time optimisation for what users run; test builds stay quick to make and easy to debug.
 set(IOCP_LINK_TIME_OPTIMIZATION OFF)
-if(NOT IOCP_BUILD_TESTS AND NOT IOCP_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
+if(NOT IOCP_BUILD_TESTS AND NOT IOCP_SANITIZE AND NOT IOCP_SIMULATED AND NOT CMAKE_CROSSCOMPILING)
   include(CheckIPOSupported)
   check_ipo_supported(RESULT IOCP_LINK_TIME_OPTIMIZATION OUTPUT _ignored LANGUAGES CXX)
 endif()

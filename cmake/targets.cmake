@@ -81,7 +81,7 @@ endif()
 
 # The simulator is a backend like any other; of the system it borrows only the text form of addresses and the sleep of a
 # lock.
-if(IOCP_BUILD_TESTS OR IOCP_BUILD_BENCH)
+if(IOCP_BUILD_TESTS OR IOCP_BUILD_BENCH OR IOCP_SIMULATED)
   iocp_sources(_port_sim "${_native}/port/sim/*.cc")
   iocp_sources(_system "${_native}/port/${IOCP_SYSTEM_FOLDER}/address_text.cc"
     "${_native}/port/${IOCP_SYSTEM_FOLDER}/word_wait.cc")
@@ -94,9 +94,12 @@ if(IOCP_BUILD_TESTS OR IOCP_BUILD_BENCH)
 endif()
 
 iocp_sources(_core "${_native}/core/*.cc")
+if(IOCP_SIMULATED)
+  list(FILTER _core EXCLUDE REGEX "/worker_threads\\.cc$") # test/simulated has its own
+endif()
 if(_core)
   # std::thread tells by an exception that the system is out of threads; that one file turns it into a value.
-  if(NOT MSVC)
+  if(NOT MSVC AND NOT IOCP_SIMULATED)
     set_source_files_properties("${_native}/core/worker_threads.cc" PROPERTIES COMPILE_OPTIONS -fexceptions)
   endif()
   iocp_static_library(iocp_core ${_core})

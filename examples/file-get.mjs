@@ -1,5 +1,7 @@
 // Gets a file from examples/file-server.mjs, with a progress bar; --continue goes on with what an earlier try left.
 // node examples/file-get.mjs <port> <name> [--continue] [--to directory]
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { Iocp } from 'iocp';
@@ -12,13 +14,11 @@ const { values, positionals } = parseArgs({
 const [port, name = ''] = positionals;
 const GET = 64; // as in file-server.mjs
 
+// What arrives of a transfer that fails stays as name.part, and the next one goes on with it.
+if (!values.continue) rmSync(join(values.to, `${name}.part`), { force: true });
+
 const client = new Iocp({
-  fileTransfer: {
-    directory: values.to,
-    autoAccept: true,
-    onExists: 'overwrite',
-    resume: values.continue,
-  },
+  fileTransfer: { directory: values.to, autoAccept: true, onExists: 'overwrite' },
 });
 
 function bar({ bytesTransferred, size }) {

@@ -210,6 +210,17 @@ export class EngineHost<Data> implements EventSink {
     });
   }
 
+  /** Whether files are on their way. */
+  get hasTransfers(): boolean {
+    return this.#link.files?.busy === true;
+  }
+
+  /** Before a close: lets the files that are on their way arrive, for so long at most. */
+  async endTransfers(graceMs: number): Promise<void> {
+    this.#engine.pauseAccept();
+    await this.#link.files?.end(graceMs);
+  }
+
   /** Ends everything; `onClosed` follows. */
   close(graceMs: number): void {
     this.sender.flush();

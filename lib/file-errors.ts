@@ -30,7 +30,7 @@ export function wireCode(error: Error): number {
   const found = Object.entries(NAMES).find(([, [name]]) => name === code);
   if (found !== undefined) return Number(found[0]);
   if (code === 'EDQUOT') return FileCode.noSpace;
-  return code === 'ABORT_ERR' ? FileCode.aborted : FileCode.ioError;
+  return code === 'ABORT_ERR' || code === 'ERR_IOCP_CLOSED' ? FileCode.aborted : FileCode.ioError;
 }
 
 /** CRC-32C as `FileResult.check` shows it. */

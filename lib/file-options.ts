@@ -149,11 +149,12 @@ export function readPrepareOptions(options: PrepareSendFileOptions | undefined):
 export function readAcceptOptions(
   value: string | AcceptFileOptions | undefined,
   settings: FileSettings,
-): { path: string | undefined; onExists: OnFileExists } {
+): { path: string | undefined; onExists: OnFileExists; signal: AbortSignal | undefined } {
   const options = typeof value === 'string' ? { path: value } : value;
-  const given = bag('accept', options, ['path', 'onExists']);
+  const given = bag('accept', options, ['path', 'onExists', 'signal']);
   return {
     path: given.path === undefined ? undefined : resolve(words('accept.path', given.path, '')),
     onExists: choice('accept.onExists', given.onExists, settings.onExists, ON_EXISTS),
+    signal: abortSignal('accept.signal', given.signal),
   };
 }

@@ -50,6 +50,8 @@ export interface Transfer {
   onRecord(record: FileRecord): void;
   /** Ends it: with an error, once. */
   fail(error: Error): void;
+  /** The engine closes: what has not begun is given up. */
+  onClosing(): void;
   progress(): void;
 }
 
@@ -92,6 +94,8 @@ export class FileTransfers {
   readonly #transfers = new Map<number, Transfer>();
   #token = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** Set while the engine closes: called when no transfer is left. */
+  #onEnd: (() => void) | undefined;
 
   constructor(
     readonly engine: Engine,
@@ -150,7 +154,7 @@ export class FileTransfers {
     if (typeof path !== 'string' || path === '') {
       throw new TypeError('path must be a non-empty string');
     }
-    if (context.phase !== Phase.open || this.sender.closing) throw goneError(context.id);
+    if (context.phase !== Phase.open || this.closing) throw goneError(context.id);
     const file = new OutgoingFile(this, this.peer(context), context, path, settings);
     this.add(file);
     file.open();
@@ -185,6 +189,22 @@ export class FileTransfers {
     clearInterval(this.#timer);
     this.#timer = undefined;
     this.announcer.changed();
+    this.#onEnd?.();
+  }
+
+  /** Nothing new begins. */
+  get closing(): boolean {
+    return this.#onEnd !== undefined || this.sender.closing;
+  }
+
+  /** Lets what is under way end, for so long at most; all else is given up. */
+  async end(graceMs: number): Promise<void> {
+    const ended = new Promise<void>((resolve) => (this.#onEnd = resolve));
+    for (const transfer of [...this.#transfers.values()]) transfer.onClosing();
+    if (this.#transfers.size === 0) return;
+    const timer = setTimeout(() => this.#onEnd?.(), graceMs);
+    await ended;
+    clearTimeout(timer);
   }
 
   /** Whether there is something to wait for, with or without connections. */

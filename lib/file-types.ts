@@ -63,6 +63,11 @@ export interface AcceptFileOptions {
   path?: string;
   /** Default: the engine's. */
   onExists?: OnFileExists;
+  /**
+   * Aborting it gives the transfer up. By the extended protocol the sender is told; by the classic one it cannot be, and
+   * what still comes of the file is thrown away.
+   */
+  signal?: AbortSignal;
 }
 
 /** A file that a peer wants to send. */

@@ -4,6 +4,7 @@
 import { basename, dirname, join } from 'node:path';
 
 import type { ClientContext } from './client-context.js';
+import { abortError } from './errors.js';
 import type { FileRecord } from './event-reader.js';
 import { fileError, hexadecimal, wireCode } from './file-errors.js';
 import { safeFileName } from './file-names.js';
@@ -49,6 +50,7 @@ export class IncomingFile implements Transfer, FileOffer {
   #gone: Error | undefined;
   #begin = 0;
   #timer: NodeJS.Timeout | undefined;
+  #signal: AbortSignal | undefined;
   #toldProgress = -1;
 
   constructor(
@@ -78,6 +80,7 @@ export class IncomingFile implements Transfer, FileOffer {
     if (this.size > settings.maxFileSize || !Number.isSafeInteger(this.size)) {
       return this.#reject(FileCode.tooLarge);
     }
+    if (files.closing) return this.#reject(FileCode.refused, 'the receiver closes');
     const { emitter, announce } = files.announcer;
     if (emitter.listenerCount('fileOffer') === 0) {
       if (settings.autoAccept) void this.accept();
@@ -123,6 +126,13 @@ export class IncomingFile implements Transfer, FileOffer {
     this.#directory =
       given.path === undefined ? (files.settings.directory as string) : dirname(given.path);
     if (given.path !== undefined) this.name = basename(given.path);
+    const { signal } = given;
+    if (signal?.aborted) {
+      this.#giveUp(abortError(signal), FileCode.aborted);
+      return this.#outcome.promise;
+    }
+    this.#signal = signal;
+    signal?.addEventListener('abort', this.#onAbortSignal, { once: true });
     clearTimeout(this.#timer);
     this.#stage = Stage.opening;
     this.#begin = performance.now();
@@ -290,6 +300,10 @@ export class IncomingFile implements Transfer, FileOffer {
     announce(() => emitter.emit('fileCompleted', context, result));
   }
 
+  onClosing(): void {
+    this.#reject(FileCode.refused, 'the receiver closes');
+  }
+
   /** Ends it from this side: the peer is told. */
   #giveUp(error: Error, code: number, reason = error.message): void {
     const { files, context } = this;
@@ -321,11 +335,18 @@ export class IncomingFile implements Transfer, FileOffer {
     const { peer, files } = this;
     this.#stage = Stage.over;
     clearTimeout(this.#timer);
+    this.#signal?.removeEventListener('abort', this.#onAbortSignal);
     files.receiving--;
     if (this.#id !== 0) peer.incoming.delete(this.#id);
     else if (peer.classicIn === this) peer.classicIn = undefined;
     files.remove(this, keep);
   }
+
+  readonly #onAbortSignal = (): void => {
+    // From the last byte on it is the disk's to say.
+    if (this.#stage === Stage.finishing) return;
+    this.#giveUp(abortError(this.#signal as AbortSignal), FileCode.aborted);
+  };
 
   progress(): void {
     if (this.#stage !== Stage.receiving) return;

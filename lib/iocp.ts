@@ -121,7 +121,7 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
   }
 
   /**
-   * Stops accepting, lets the jobs end, sends what is queued, half-closes, waits up to `graceMs` for the peers, and resets those
+   * Stops accepting, lets the jobs and the files that are on their way end, sends what is queued, half-closes, waits up to `graceMs` for the peers, and resets those
    * that are left. Emits `close`. Idempotent: later calls get the same report, and one with `graceMs: 0` resets
    * at once what an earlier one is still waiting for.
    */
@@ -329,6 +329,7 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
       const left = this.#hurried ? 0 : graceMs - (performance.now() - begin);
       return Math.max(0, Math.round(left));
     };
+    if (graceMs > 0 && this.#host?.hasTransfers) await this.#host.endTransfers(leftMs());
     const [ended, reset] = await this.#endEngine(leftMs());
     await this.#endJobs(leftMs());
     const host = this.#host;

@@ -4,7 +4,7 @@
 import { basename } from 'node:path';
 
 import type { ClientContext } from './client-context.js';
-import { abortError } from './errors.js';
+import { abortError, closedError } from './errors.js';
 import type { FileRecord } from './event-reader.js';
 import { fileError, hexadecimal, wireCode } from './file-errors.js';
 import type { SendFileSettings } from './file-options.js';
@@ -186,6 +186,8 @@ export class OutgoingFile implements Transfer {
     this.#stage = Stage.offered;
     this.peer.classicOut = this;
     this.peer.withdrawn = false;
+    const { slot, generation } = this.context;
+    this.files.engine.holdOthers(slot, generation, true);
     this.files.urgent(this.context, announcement);
     this.context.hold = { sends: [], bytes: 0, full: false };
     this.#deadline(2 * this.files.settings.acceptTimeoutMs, () => this.#timeOut());
@@ -290,6 +292,8 @@ export class OutgoingFile implements Transfer {
   #releaseHold(withdrawn: boolean): void {
     const { context, files, peer } = this;
     const drained = files.sender.releaseHold(context);
+    files.sender.flush();
+    files.engine.holdOthers(context.slot, context.generation, false);
     peer.classicIn?.onOutgoingOver(withdrawn);
     if (!drained) return;
     const { announce, emitter } = files.announcer;
@@ -321,6 +325,11 @@ export class OutgoingFile implements Transfer {
     const { emitter, announce } = this.files.announcer;
     this.#outcome.resolve(result);
     announce(() => emitter.emit('fileCompleted', this.context, result));
+  }
+
+  onClosing(): void {
+    const begun = this.#stage >= Stage.streaming || this.#wanted;
+    if (!begun) this.#giveUp(closedError('sendFile'));
   }
 
   /** Ends it from this side: the peer is told. */

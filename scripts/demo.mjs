@@ -1,7 +1,8 @@
-// `npm run demo`: an echo server here, its clients in a process of their own, every byte checked, live figures.
-// Ends with 0 only when every package came back unchanged and in order.
+// `npm run demo`: an echo server here, its clients in a process of their own, every byte checked, live figures; then a
+// file there and back, compared by digest. Ends with 0 only when everything came back unchanged and in order.
 import { fork } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 
@@ -180,6 +181,49 @@ async function runLoad() {
   }
 }
 
+// --- a file ---------------------------------------------------------------------------------------
+
+const fileBytes = 64 * 2 ** 20;
+
+/** What comes in goes back, from where it was written. */
+async function startFileServer(directory) {
+  const server = new Iocp({ fileTransfer: { directory, autoAccept: true } });
+  server.on('fileCompleted', (client, { direction, path: file }) => {
+    // A rejection is told by `fileFailed` as well.
+    if (direction === 'receive') client.sendFile(file, { name: 'back' }).catch(() => {});
+  });
+  server.on('fileFailed', (_client, error) => console.error(error.message));
+  const { port } = await server.listen({ host: '127.0.0.1' });
+  return { server, port };
+}
+
+async function runFiles() {
+  const scratch = mkdtempSync(path.join(os.tmpdir(), 'iocp-demo-'));
+  const [here, there] = ['server', 'client'].map((name) => path.join(scratch, name));
+  for (const folder of [here, there]) mkdirSync(folder);
+  try {
+    const { server, port } = await startFileServer(here);
+    const settings = { port, host: '127.0.0.1', directory: there, size: fileBytes };
+    const program = path.join(root, 'scripts/demo/files.mjs');
+    const child = fork(program, [JSON.stringify(settings)], { timeout: 30_000 });
+    const result = await new Promise((resolve, reject) => {
+      child.on('message', resolve);
+      child.on('exit', (code, signal) =>
+        reject(new Error(`the file client ended with ${signal ?? code}`)),
+      );
+    });
+    child.disconnect();
+    await server.close();
+    const speed = (ms) => `${count(fileBytes / 1e3 / ms)} MB/s`;
+    console.log(
+      `ok: a file of ${bytes(fileBytes)} there (${speed(result.outMs)}) and back ` +
+        `(${speed(result.backMs)}), SHA-256 ${result.digest.slice(0, 16)}… both times`,
+    );
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
 // --- staying ---------------------------------------------------------------------------------------
 
 function connectionRows(server) {
@@ -224,7 +268,12 @@ async function serve() {
 }
 
 try {
-  await (options.serve ? serve() : runLoad());
+  if (options.serve) {
+    await serve();
+  } else {
+    await runLoad();
+    await runFiles();
+  }
 } catch (error) {
   console.error(`demo failed: ${error.message}`);
   process.exit(1);

@@ -1,8 +1,18 @@
 // Runs the examples against each other and against programs nobody here wrote: nc and socat.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 
@@ -11,8 +21,8 @@ import { root } from './run.mjs';
 
 const limitMs = 20_000;
 
-function start(command, args) {
-  const child = spawn(command, args, { cwd: root, stdio: ['pipe', 'pipe', 'inherit'] });
+function start(command, args, stderr = 'inherit') {
+  const child = spawn(command, args, { cwd: root, stdio: ['pipe', 'pipe', stderr] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const exited = once(child, 'exit');
   const killer = setTimeout(() => child.kill('SIGKILL'), limitMs);
@@ -20,6 +30,7 @@ function start(command, args) {
     say: (text) => child.stdin.write(text),
     end: () => child.stdin.end(),
     stop: () => child.kill('SIGTERM'),
+    kill: () => child.kill('SIGKILL'),
     async line() {
       const { value, done } = await lines.next();
       if (done) throw new Error(`${command} ${args.join(' ')}: ended before it said anything more`);
@@ -33,8 +44,8 @@ function start(command, args) {
   };
 }
 
-async function startExample(name) {
-  const server = start(process.execPath, [path.join('examples', name)]);
+async function startExample(name, ...args) {
+  const server = start(process.execPath, [path.join('examples', name), ...args]);
   const port = /:(\d+)$/.exec(await server.line())?.[1];
   assert.ok(port, `${name} prints its port`);
   return { server, port };
@@ -109,7 +120,47 @@ async function passwords() {
   await stopExample(server);
 }
 
-for (const check of [echoPair, chat, passwords]) {
+/** A file is got whole; and one whose getting was interrupted, with --continue from where it stood. */
+async function files() {
+  const scratch = mkdtempSync(path.join(os.tmpdir(), 'iocp-examples-'));
+  const [from, to] = ['from', 'to'].map((name) => path.join(scratch, name));
+  for (const folder of [from, to]) mkdirSync(folder);
+  try {
+    writeFileSync(path.join(from, 'small'), randomBytes(1_000_003));
+    writeFileSync(path.join(from, 'large'), randomBytes(300_000_000));
+    const { server, port } = await startExample('file-server.mjs', from);
+    // The progress bar is not for a log.
+    const get = (...args) =>
+      start(process.execPath, ['examples/file-get.mjs', port, '--to', to, ...args], 'ignore');
+    const got = async (name, ...args) => {
+      const client = get(name, ...args);
+      assert.equal(await client.line(), '');
+      const line = await client.line();
+      assert.equal(await client.exit(), 0);
+      assert.ok(readFileSync(path.join(to, name)).equals(readFileSync(path.join(from, name))));
+      return line;
+    };
+    assert.match(await got('small'), /small: 1000003 bytes, CRC-32C [0-9a-f]{8}$/);
+    const interrupted = get('large');
+    const part = path.join(to, 'large.part');
+    const partBytes = () => statSync(part, { throwIfNoEntry: false })?.size ?? 0;
+    while (partBytes() === 0) await new Promise((resolve) => setImmediate(resolve));
+    interrupted.kill();
+    assert.equal(await interrupted.exit(), 'SIGKILL');
+    const kept = partBytes();
+    assert.ok(kept > 0 && kept < 300_000_000);
+    assert.ok((await got('large', '--continue')).includes(`, from byte ${kept} on,`));
+    assert.match(await got('large'), /large: 300000000 bytes, CRC-32C [0-9a-f]{8}$/);
+    const missing = get('nothing');
+    assert.equal(await missing.exit(), 1);
+    assert.deepEqual(readdirSync(to).sort(), ['large', 'small']);
+    await stopExample(server);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+for (const check of [echoPair, chat, passwords, files]) {
   await check();
   console.log(`ok ${check.name}`);
 }

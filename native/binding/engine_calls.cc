@@ -54,6 +54,7 @@ Napi::Function EngineWrap::define(Napi::Env env) {
                       InstanceMethod<&EngineWrap::open_source>("openSource"),
                       InstanceMethod<&EngineWrap::open_target>("openTarget"),
                       InstanceMethod<&EngineWrap::send_file>("sendFile"),
+                      InstanceMethod<&EngineWrap::hold_others>("holdOthers"),
                       InstanceMethod<&EngineWrap::check_file>("checkFile"),
                       InstanceMethod<&EngineWrap::give_credit>("giveCredit"),
                       InstanceMethod<&EngineWrap::receive_file>("receiveFile"),

@@ -61,6 +61,12 @@ Napi::Value EngineWrap::send_file(const Napi::CallbackInfo& info) {
   return boolean(info, found);
 }
 
+void EngineWrap::hold_others(const Napi::CallbackInfo& info) {
+  if (phase_ != Phase::running) return;
+  engine_->hold_others(word(info, 0), word(info, 1), flag(info, 2));
+  kick();
+}
+
 void EngineWrap::check_file(const Napi::CallbackInfo& info) {
   if (phase_ != Phase::running) return;
   engine_->check_file(word(info, 0), wide(info, 1), wide(info, 2));

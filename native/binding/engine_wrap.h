@@ -51,6 +51,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value open_source(const Napi::CallbackInfo& info);
   Napi::Value open_target(const Napi::CallbackInfo& info);
   Napi::Value send_file(const Napi::CallbackInfo& info);
+  void hold_others(const Napi::CallbackInfo& info);
   void check_file(const Napi::CallbackInfo& info);
   void give_credit(const Napi::CallbackInfo& info);
   Napi::Value receive_file(const Napi::CallbackInfo& info);

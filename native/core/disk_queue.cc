@@ -112,7 +112,7 @@ void DiskQueue::open_target(FileTransfer& transfer) {
   const Status status = prepare_target(transfer, &there);
   transfer.on_disk = transfer.told = there;
   if (status != Status::ok) {
-    if (transfer.file.is_open()) discard(transfer, transfer.target.resume);
+    discard(transfer, transfer.target.resume);
     return fail(transfer, status);
   }
   transfer.moved.store(there, std::memory_order_relaxed);
@@ -134,6 +134,7 @@ Status DiskQueue::prepare_target(FileTransfer& transfer, std::uint64_t* there) {
   if (status == Status::already_exists) {
     status = transfer.folder.open_to_resume(transfer.part_name, &transfer.file);
     if (status != Status::ok) return status;
+    transfer.has_part = true;
     FileInfo info;
     status = transfer.file.info(&info);
     if (status != Status::ok) return status;
@@ -142,6 +143,7 @@ Status DiskQueue::prepare_target(FileTransfer& transfer, std::uint64_t* there) {
     if (*there != info.size) status = transfer.file.truncate(*there);
   }
   if (status != Status::ok) return status;
+  transfer.has_part = true;
   status = read_back(transfer, *there);
   if (status != Status::ok) return status;
   status = transfer.file.reserve(target.size);
@@ -226,8 +228,9 @@ Status DiskQueue::finish_file(FileTransfer& transfer, bool compare, std::uint32_
   if (status != Status::ok) return status;
   status = transfer.file.close();
   if (status == Status::ok) status = give_name(transfer);
-  if (status == Status::ok && transfer.target.durable) status = transfer.folder.sync();
-  return status;
+  if (status != Status::ok) return status;
+  transfer.has_part = false;
+  return transfer.target.durable ? transfer.folder.sync() : Status::ok;
 }
 
 Status DiskQueue::give_name(FileTransfer& transfer) {
@@ -244,11 +247,14 @@ Status DiskQueue::give_name(FileTransfer& transfer) {
 }
 
 void DiskQueue::discard(FileTransfer& transfer, bool keep) {
-  const bool unfinished = !transfer.sending && transfer.file.is_open();
+  const bool is_open = !transfer.sending && transfer.file.is_open();
   // The size of what is kept says where a later try goes on, so nothing may stand behind what was written.
-  if (unfinished && keep) static_cast<void>(transfer.file.truncate(transfer.on_disk));
-  if (unfinished) static_cast<void>(transfer.file.close());
-  if (unfinished && (!keep || transfer.on_disk == 0)) static_cast<void>(transfer.folder.remove(transfer.part_name));
+  if (is_open && keep) static_cast<void>(transfer.file.truncate(transfer.on_disk));
+  if (is_open) static_cast<void>(transfer.file.close());
+  if (transfer.has_part && (!keep || transfer.on_disk == 0)) {
+    static_cast<void>(transfer.folder.remove(transfer.part_name));
+  }
+  transfer.has_part = false;
   transfer.folder.close();
   transfer.over = true;
 }

@@ -158,6 +158,8 @@ class Engine final : public EventSource {
   bool send_file(std::uint32_t token, const FileRun& run);
   // Computes the CRC-32C of that range meanwhile; `checked` follows.
   void check_file(std::uint32_t token, std::uint64_t begin, std::uint64_t length);
+  // While a classic file is announced: what logical workers send to that context is kept, in order, or goes out now.
+  void hold_others(std::uint32_t slot, std::uint32_t generation, bool hold);
   // So many more bytes may be sent, or may arrive.
   void give_credit(std::uint32_t token, std::uint64_t bytes);
   // After `opened`, before the peer is told to send; `written` follows. False = gone, or nobody can know where a raw
@@ -226,6 +228,8 @@ class Engine final : public EventSource {
   ConstBytes queue_run(ClientContext& context, OutputHeader header, ConstBytes batch);
   // Whether so many bytes may be queued. Not ok: counted, and dealt with as the options say.
   Status admit(Outgoing& out, ClientContext& context, std::uint64_t bytes) IOCP_REQUIRES(context.lock);
+  // Keeps a logical worker's package until hold_others() ends.
+  Status keep_package(Outgoing& out, ClientContext& context, ConstBytes payload, std::uint32_t flags);
   Status queue_package(Outgoing& out, ClientContext& context, ConstBytes payload, std::uint32_t flags)
       IOCP_REQUIRES(context.lock);
   Status queue_shared(Outgoing& out, ClientContext& context, SharedBytes* bytes, std::uint32_t flags)

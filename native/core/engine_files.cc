@@ -88,6 +88,23 @@ void Engine::queue_piece(ClientContext& context, const FileTransferPointer& tran
   note_queued(outgoing_, context, kOutputRaw);
 }
 
+void Engine::hold_others(std::uint32_t slot, std::uint32_t generation, bool hold) {
+  ClientContext* context = table_.find(slot, generation);
+  if (context == nullptr) return;
+  {
+    ScopedLock guard(context->lock);
+    if (context->files == nullptr) context->files = std::make_unique<ContextFiles>();
+    ContextFiles& files = *context->files;
+    files.holds_others = hold;
+    if (!hold) {
+      const std::vector<HeldPackage> held = std::exchange(files.held, {});
+      files.held_bytes = 0;
+      for (const HeldPackage& one : held) static_cast<void>(queue_package(outgoing_, *context, one.payload, one.flags));
+    }
+  }
+  send_flushes();
+}
+
 void Engine::check_file(std::uint32_t token, std::uint64_t begin, std::uint64_t length) {
   const FileTransferPointer transfer = find_transfer(token);
   if (transfer == nullptr) return;

@@ -15,10 +15,26 @@ Engine::Sent Engine::queue(Outgoing& out, const LogicalWorker* sender, std::uint
     return {Status::gone, 0};
   }
   ScopedLock guard(context->lock);
-  const Status status = queue_package(out, *context, payload, flags);
-  const std::uint64_t queued = context->queue.queued_bytes();
+  const bool held = context->files != nullptr && context->files->holds_others;
+  const Status status =
+      held ? keep_package(out, *context, payload, flags) : queue_package(out, *context, payload, flags);
+  const std::uint64_t queued = context->queue.queued_bytes() + (held ? context->files->held_bytes : 0);
   if (queued > options_.high_water_mark && context->worker.get() == sender) context->worker_drain_armed = true;
   return {status, queued};
+}
+
+Status Engine::keep_package(Outgoing& out, ClientContext& context, ConstBytes payload, std::uint32_t flags) {
+  Envelope envelope;
+  if ((flags & kOutputRaw) == 0 && !encode_envelope(options_.framing, payload, &envelope)) {
+    ++out.packages_dropped;
+    return Status::package_too_large;
+  }
+  ContextFiles& files = *context.files;
+  const Status admitted = admit(out, context, files.held_bytes + payload.size());
+  if (admitted != Status::ok) return admitted;
+  files.held.push_back({std::vector<std::uint8_t>(payload.begin(), payload.end()), flags});
+  files.held_bytes += payload.size();
+  return Status::ok;
 }
 
 void Engine::tell_lanes(Outgoing& out) {

@@ -63,6 +63,7 @@ struct FileTransfer {
   Folder folder;     // target
   FileTarget target;
   std::string part_name;
+  bool has_part = false;  // that file is this transfer's
   std::uint32_t check = 0;
   std::uint64_t checked_to = 0;
   std::uint64_t check_begin = 0;
@@ -103,6 +104,12 @@ struct FilePiece {
   ConstBytes head_rest() const noexcept { return ConstBytes(head).subspan(head_sent, head_length - head_sent); }
 };
 
+// A package of a logical worker's that waits until a classic file is over.
+struct HeldPackage {
+  std::vector<std::uint8_t> payload;
+  std::uint32_t flags = 0;
+};
+
 // What a context that sends or receives files has beside the others.
 struct ContextFiles {
   std::vector<FileTransferPointer> sending;
@@ -115,6 +122,10 @@ struct ContextFiles {
   std::uint8_t* raw_buffer = nullptr;  // malloc
   std::size_t raw_capacity = 0;
   std::size_t raw_filled = 0;
+  // The peer would take a package for the file that was announced to it: what others than the owner send waits.
+  bool holds_others = false;
+  std::vector<HeldPackage> held;
+  std::uint64_t held_bytes = 0;
 
   ContextFiles() = default;
   ~ContextFiles();

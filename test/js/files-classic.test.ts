@@ -1,6 +1,7 @@
 // The classic file transfer against peers that share no code with ours: plain sockets with scripted bytes, the byte
 // vectors of the protocol among them. And peers that do not keep to it.
 
+import { once } from 'node:events';
 import {
   mkdtempSync,
   readdirSync,
@@ -9,6 +10,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -17,6 +19,7 @@ import { describe, expect, it } from 'vitest';
 
 import {
   afterwards,
+  engine,
   frame,
   gone,
   next,
@@ -64,6 +67,41 @@ describe('to a plain peer of the classic protocol', () => {
     const all = await peer.bytes(INFO.length + 1000 + 2 * 8 + 4);
     const held = [frame('held'), frame('held'), Buffer.from('back')];
     expect(all).toEqual(Buffer.concat([INFO, BYTES, ...held]));
+  });
+
+  it('what a job sends from a logical worker waits as well', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'iocp-classic-'));
+    afterwards(() => rmSync(directory, { recursive: true, force: true }));
+    const path = join(directory, 'a.txt');
+    writeFileSync(path, BYTES);
+    const made = await server({
+      fileTransfer: { protocol: 'classic' },
+      jobs: new URL('fixtures/service.mjs', import.meta.url),
+      workers: 1,
+    });
+    const connected = next<[import('iocp').ClientContext]>(made.server, 'connection');
+    const peer = await RawPeer.connect({ port: made.port });
+    const [context] = await connected;
+    const send = (text: string) => made.server.addJob({ do: 'send', id: context.id, text });
+    await send('before');
+    const sent = context.sendFile(path);
+    await peer.bytes(frame('before').length + INFO.length);
+    expect(await send('held')).toMatchObject({ sent: true });
+    expect(await send('x'.repeat(5000))).toMatchObject({ sent: true });
+    await peer.write(START);
+    await sent;
+    await send('behind');
+    const held = [frame('held'), frame('x'.repeat(5000)), frame('behind')];
+    const all = Buffer.concat([frame('before'), INFO, BYTES, ...held]);
+    expect(await peer.bytes(all.length)).toEqual(all);
+    // Those of a file that is refused go out then.
+    const refused = context.sendFile(path);
+    await peer.bytes(all.length + INFO.length);
+    await send('last');
+    await peer.write(ABORT);
+    await expect(refused).rejects.toMatchObject({ code: 'ERR_IOCP_FILE_REFUSED' });
+    const whole = Buffer.concat([all, INFO, frame('last')]);
+    expect(await peer.bytes(whole.length)).toEqual(whole);
   });
 
   it('a refused file fails, and what was held back goes out', async () => {
@@ -214,6 +252,85 @@ describe('from a plain peer of the classic protocol', () => {
     expect((await failed)[1]).toMatchObject({ code: 'ERR_IOCP_FILE_ABORTED' });
     await expect(offer.accept()).rejects.toThrow();
     expect(readdirSync(directory)).toEqual([]);
+  });
+});
+
+describe('a file that the receiver gives up', () => {
+  it('is thrown away as it comes, and what follows it is packages again', async () => {
+    const { server: engine, peer, directory } = await scripted();
+    const offered = next<[unknown, FileOffer]>(engine, 'fileOffer');
+    await peer.write(INFO);
+    const giveUp = new AbortController();
+    const received = (await offered)[1].accept({ signal: giveUp.signal });
+    await peer.bytes(START.length);
+    await peer.write(BYTES.subarray(0, 400));
+    giveUp.abort();
+    await expect(received).rejects.toMatchObject({ code: 'ABORT_ERR' });
+    const texts = packages(engine, 1);
+    await peer.write(Buffer.concat([BYTES.subarray(400), HI]));
+    expect(await texts).toEqual([HI.subarray(4)]);
+    await until(() => readdirSync(directory).length === 0);
+    // The next one is as good as any.
+    const again = next<[unknown, FileOffer]>(engine, 'fileOffer');
+    await peer.write(INFO);
+    const second = (await again)[1].accept();
+    await peer.bytes(2 * START.length);
+    await peer.write(BYTES);
+    await second;
+  });
+});
+
+describe('with a plain peer that was connected to', () => {
+  /** A plain server, and an engine that is connected to it. */
+  async function connectedOut(options: FileTransferOptions = {}) {
+    const directory = mkdtempSync(join(tmpdir(), 'iocp-classic-'));
+    afterwards(() => rmSync(directory, { recursive: true, force: true }));
+    const listener = net.createServer();
+    listener.listen(0, '127.0.0.1');
+    afterwards(() => listener.close());
+    await once(listener, 'listening');
+    const client = engine({ fileTransfer: { protocol: 'classic', directory, ...options } });
+    const accepted = once(listener, 'connection') as Promise<[net.Socket]>;
+    const { port } = listener.address() as net.AddressInfo;
+    const context = await client.connect({ host: '127.0.0.1', port });
+    const peer = new RawPeer((await accepted)[0]);
+    return { client, context, peer, directory, path: join(directory, 'a.txt') };
+  }
+
+  it('files go both ways, byte for byte', async () => {
+    const { client, context, peer, path } = await connectedOut({ autoAccept: true });
+    const received = next<[unknown, FileResult]>(client, 'fileCompleted');
+    await peer.write(INFO);
+    expect(await peer.bytes(START.length)).toEqual(START);
+    await peer.write(BYTES);
+    await received;
+    expect(readFileSync(path).equals(BYTES)).toBe(true);
+    const sent = context.sendFile(path);
+    const announced = Buffer.concat([START, INFO]);
+    expect(await peer.bytes(announced.length)).toEqual(announced);
+    await peer.write(START);
+    await sent;
+    const all = Buffer.concat([announced, BYTES]);
+    expect(await peer.bytes(all.length)).toEqual(all);
+  });
+
+  it('the answer to its announcement goes out at once, although ours crossed it', async () => {
+    const { client, context, peer, directory, path } = await connectedOut({ autoAccept: true });
+    const source = join(directory, 'out');
+    writeFileSync(source, BYTES);
+    const sent = context.sendFile(source, { name: 'a.txt' });
+    await peer.bytes(INFO.length);
+    const received = next(client, 'fileCompleted');
+    await peer.write(INFO);
+    const announced = Buffer.concat([INFO, START]);
+    expect(await peer.bytes(announced.length)).toEqual(announced);
+    await peer.write(BYTES);
+    await received;
+    await peer.write(START);
+    await sent;
+    expect(readFileSync(path).equals(BYTES)).toBe(true);
+    const all = Buffer.concat([announced, BYTES]);
+    expect(await peer.bytes(all.length)).toEqual(all);
   });
 });
 

@@ -17,7 +17,20 @@ import { join } from 'node:path';
 import type { FileOffer, FileResult, FileTransferInfo, FileTransferOptions } from 'iocp';
 import { describe, expect, it } from 'vitest';
 
-import { afterwards, gone, next, packages, pair, pattern, until, WORKERS } from './support.js';
+import { fileAccept } from '../../lib/packages.js';
+import {
+  afterwards,
+  frame,
+  gone,
+  next,
+  packages,
+  pair,
+  pattern,
+  RawPeer,
+  server,
+  until,
+  WORKERS,
+} from './support.js';
 
 /** A directory that is removed after the test. */
 function folder(): string {
@@ -260,6 +273,34 @@ describe('an extended transfer', () => {
     expect(digest(join(to, 'small'))).toBe(digest(again));
   });
 
+  it('given up by the receiver leaves the connection usable and no file under the name', async () => {
+    const { client, server, outgoing, write, to } = await connected();
+    const path = write('big', pattern(250_000_000, 1));
+    const giveUp = new AbortController();
+    const failures = [client, server].map((one) => next<[unknown, Error]>(one, 'fileFailed'));
+    const offered = next<[unknown, FileOffer]>(server, 'fileOffer');
+    const sent = outgoing.sendFile(path);
+    const received = (await offered)[1].accept({ signal: giveUp.signal });
+    await until(() => existsSync(join(to, 'big.part')) && statSync(join(to, 'big.part')).size > 0);
+    giveUp.abort();
+    await expect(received).rejects.toMatchObject({ code: 'ABORT_ERR' });
+    await expect(sent).rejects.toMatchObject({ code: 'ERR_IOCP_FILE_ABORTED' });
+    await Promise.all(failures);
+    expect(readdirSync(to)).toEqual(['big.part']);
+    server.once('fileOffer', (_context, offer) => void offer.accept());
+    await outgoing.sendFile(write('small', pattern(1000, 2)));
+  });
+
+  it('that the receiver has given up already is refused', async () => {
+    const { server, outgoing, write, to } = await connected();
+    const offered = next<[unknown, FileOffer]>(server, 'fileOffer');
+    const sent = outgoing.sendFile(write('a', pattern(10, 1)));
+    const received = (await offered)[1].accept({ signal: AbortSignal.abort() });
+    await expect(received).rejects.toMatchObject({ code: 'ABORT_ERR' });
+    await expect(sent).rejects.toMatchObject({ code: 'ERR_IOCP_FILE_ABORTED' });
+    expect(readdirSync(to)).toEqual([]);
+  });
+
   it('of a file that shrinks meanwhile fails on both sides and leaves the connection usable', async () => {
     const { client, server, outgoing, write, to } = await connected({ autoAccept: true });
     const path = write('big', pattern(250_000_000, 1));
@@ -338,5 +379,63 @@ describe('an extended transfer', () => {
   ])('of a file %s fails with the system’s code', async (_what, name, code) => {
     const { outgoing, from } = await connected();
     await expect(outgoing.sendFile(join(from, name))).rejects.toMatchObject({ code });
+  });
+});
+
+describe('close', () => {
+  describe.each(PROTOCOLS)('during a transfer by the %s protocol', (protocol) => {
+    it.each(['sender', 'receiver'] as const)('of the %s lets the file arrive', async (side) => {
+      const { client, server, outgoing, write, to } = await connected({
+        protocol,
+        autoAccept: true,
+      });
+      const path = write('big', pattern(100_000_000, 1));
+      const received = next<[unknown, FileResult]>(server, 'fileCompleted');
+      const sent = outgoing.sendFile(path);
+      const begun = () => readdirSync(to).some((name) => statSync(join(to, name)).size > 0);
+      await until(begun);
+      const report = await (side === 'sender' ? client : server).close({ graceMs: 15_000 });
+      expect(report).toMatchObject({ drained: 1, reset: 0 });
+      await Promise.all([sent, received]);
+      expect(digest(join(to, 'big'))).toBe(digest(path));
+      expect(readdirSync(to)).toEqual(['big']);
+    });
+
+    it('gives up what was not answered yet, and tells the other side', async () => {
+      for (const side of ['sender', 'receiver']) {
+        const { client, server, outgoing, write } = await connected({ protocol });
+        const offered = next<[unknown, FileOffer]>(server, 'fileOffer');
+        const failures = [client, server].map((one) => next<[unknown, Error]>(one, 'fileFailed'));
+        const sent = outgoing.sendFile(write('a', pattern(10, 1)));
+        await offered;
+        const closed = (side === 'sender' ? client : server).close();
+        await expect(sent).rejects.toMatchObject({
+          code: side === 'sender' ? 'ERR_IOCP_CLOSED' : 'ERR_IOCP_FILE_REFUSED',
+        });
+        const [, [, told]] = await Promise.all([failures[0], failures[1]!]);
+        const aborted = 'ERR_IOCP_FILE_ABORTED';
+        expect(told).toMatchObject({ code: side === 'sender' ? aborted : 'ERR_IOCP_FILE_REFUSED' });
+        await closed;
+      }
+    });
+  });
+
+  it('begins no new transfer, and ends one that goes nowhere after the grace period', async () => {
+    const fileTransfer = { protocol: 'extended' } as const;
+    const { server: made, port } = await server({ fileTransfer });
+    const accepted = next<[import('iocp').ClientContext]>(made, 'connection');
+    const peer = await RawPeer.connect({ port });
+    const [context] = await accepted;
+    const path = join(folder(), 'a');
+    writeFileSync(path, pattern(10, 1));
+    const sent = context.sendFile(path);
+    await peer.bytes(5);
+    await peer.write(frame(fileAccept(2, 0n))); // and never any credit
+    const begun = next(made, 'fileProgress');
+    await Promise.race([begun, until(() => context.queuedBytes === 0)]);
+    const closed = made.close({ graceMs: 200 });
+    await expect(context.sendFile(path)).rejects.toMatchObject({ code: 'ERR_IOCP_GONE' });
+    await expect(sent).rejects.toMatchObject({ code: /ERR_IOCP_(GONE|CLOSED)/ });
+    await closed;
   });
 });

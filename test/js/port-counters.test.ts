@@ -1,9 +1,13 @@
 // What the completion port really does, by its own counters: they show that connections wait with nothing locked, that
 // many packages leave with one write, and that one wait brings many completions. The claims hold of every port.
 
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 import { describe, expect, it } from 'vitest';
 
-import { engine, packages, pair, server, until } from './support.js';
+import { afterwards, engine, packages, pair, pattern, server, until } from './support.js';
 
 describe('stats().port', () => {
   it('counts each accepted and each connected socket once', async () => {
@@ -96,4 +100,30 @@ describe('stats().port', () => {
     expect(each('reads') + each('emptyReads')).toBeLessThanOrEqual(1.1);
     expect(each('zeroByteReads')).toBeLessThanOrEqual(1.1);
   });
+
+  it.each([
+    ['extended', 4], // chunks, and a head of 9 bytes with each
+    ['classic', 0],
+  ] as const)(
+    'shows that a file leaves by transmits, heads included, by the %s protocol',
+    async (protocol, heads) => {
+      const root = mkdtempSync(join(tmpdir(), 'iocp-counters-'));
+      afterwards(() => rmSync(root, { recursive: true, force: true }));
+      const directory = join(root, 'in');
+      mkdirSync(directory);
+      const file = join(root, 'file');
+      const size = 1_000_000;
+      writeFileSync(file, pattern(size, 1));
+      const fileTransfer = { directory, protocol, autoAccept: true };
+      const { client, outgoing } = await pair({ fileTransfer });
+      await outgoing.sendFile(file);
+      const expected = size + 9 * heads;
+      await until(() => client.stats().port.transmitBytes >= expected);
+      const { transmits, transmitBytes, writes } = client.stats().port;
+      expect(transmitBytes).toBe(expected);
+      expect(transmits).toBeGreaterThanOrEqual(Math.max(1, heads));
+      // The offer, the end, and no more.
+      expect(writes).toBeLessThanOrEqual(3);
+    },
+  );
 });

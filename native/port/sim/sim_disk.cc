@@ -61,6 +61,7 @@ void SimDisk::add(const std::string& path, std::shared_ptr<SimNode> node) {
   const std::shared_ptr<SimNode> parent = parent_of(path, &name);
   const bool parent_exists_and_name_is_free = parent != nullptr && !name.empty() && !parent->entries.contains(name);
   IOCP_CHECK(parent_exists_and_name_is_free);
+  parent->synced_entries.emplace(name, node);
   parent->entries.emplace(name, std::move(node));
 }
 
@@ -77,6 +78,7 @@ void SimDisk::make_file(const std::string& path, std::span<const std::uint8_t> c
   add(path, node);
   const bool fits = write(node.get(), 0, contents) == contents.size();
   IOCP_CHECK(fits);
+  sync(node.get());
 }
 
 void SimDisk::resize(const std::string& path, std::uint64_t size) {
@@ -99,6 +101,56 @@ std::vector<std::string> SimDisk::list(const std::string& directory) const {
   if (node == nullptr) return names;
   for (const auto& [name, entry] : node->entries) names.push_back(name);
   return names;
+}
+
+// --- death -----------------------------------------------------------------------------------------------------
+
+namespace {
+
+void gather(SimNode* node, std::set<const SimNode*>* found) {
+  if (!found->insert(node).second) return;
+  for (const auto& [name, entry] : node->entries) gather(entry.get(), found);
+}
+
+}  // namespace
+
+void SimDisk::kill_users(const std::string& directory) {
+  const std::shared_ptr<SimNode> top = find(directory);
+  IOCP_CHECK(top != nullptr);
+  std::set<const SimNode*> below;
+  gather(top.get(), &below);
+  for (SimOpenFile* open : open_) {
+    if (!below.contains(open->node.get())) continue;
+    open->dead = true;
+    // The system takes the locks of a process back.
+    if (std::exchange(open->writable, false)) open->node->locked = false;
+  }
+}
+
+void SimDisk::cut_power(const std::string& directory) {
+  kill_users(directory);
+  lose_unsynced(find(directory).get());
+}
+
+void SimDisk::lose_unsynced(SimNode* node) {
+  if (node->kind == SimNodeKind::directory) {
+    // Names are lost together or not at all: a journal.
+    if (network_->pick(0, 1) == 0) node->entries = node->synced_entries;
+    for (const auto& [name, entry] : node->entries) lose_unsynced(entry.get());
+  }
+  if (node->kind != SimNodeKind::file) return;
+  // The size may have come to the disk before the bytes: what is missing reads as zeros then.
+  if (network_->pick(0, 2) == 0) set_size(node, std::min(node->size, node->synced_size));
+  for (const std::uint64_t page : node->unsynced_pages) {
+    if (network_->pick(0, 1) == 0) node->pages.erase(page);
+  }
+  sync(node);
+}
+
+void SimDisk::sync(SimNode* node) {
+  node->synced_size = node->size;
+  node->unsynced_pages.clear();
+  node->synced_entries = node->entries;
 }
 
 // --- bytes -----------------------------------------------------------------------------------------------------
@@ -142,6 +194,7 @@ std::size_t SimDisk::write(SimNode* node, std::uint64_t offset, std::span<const 
       node->pages.emplace(number, std::vector<std::uint8_t>(SimNode::kPageBytes));
     }
     std::memcpy(node->pages[number].data() + at, bytes.data() + done, here);
+    node->unsynced_pages.insert(number);
     done += here;
   }
   if (done != 0) node->size = std::max(node->size, offset + done);

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -21,6 +22,7 @@
 namespace iocp {
 
 class SimNetwork;
+struct SimOpenFile;
 
 enum class SimNodeKind : std::uint8_t { file, directory, symbolic_link, device };
 
@@ -38,6 +40,11 @@ struct SimNode {
   std::string target;                                        // symbolic links only
   std::map<std::uint64_t, std::vector<std::uint8_t>> pages;  // by number; a missing one is all zeros
   std::map<std::string, std::shared_ptr<SimNode>> entries;   // directories only
+
+  // What a power cut cannot take any more.
+  std::uint64_t synced_size = 0;
+  std::set<std::uint64_t> unsynced_pages;
+  std::map<std::string, std::shared_ptr<SimNode>> synced_entries;
 };
 
 class SimDisk {
@@ -53,7 +60,12 @@ class SimDisk {
   void resize(const std::string& path, std::uint64_t size);
   std::optional<std::vector<std::uint8_t>> contents(const std::string& path) const;  // nothing: no such file
   std::vector<std::string> list(const std::string& directory) const;                 // names, sorted
-  std::size_t open_files() const { return open_files_; }
+  std::size_t open_files() const { return open_.size(); }
+  // The processes that work in `directory` are killed: whoever has something below it open gets io_error from now on
+  // and changes nothing. What was written stays.
+  void kill_users(const std::string& directory);
+  // … their machine loses its power as well: any part of what was not synced may be gone, names too.
+  void cut_power(const std::string& directory);
 
   // --- for the backend (sim_file.cc)
   SimNetwork& network() const { return *network_; }
@@ -65,18 +77,20 @@ class SimDisk {
   std::size_t write(SimNode* node, std::uint64_t offset, std::span<const std::uint8_t> bytes);
   void set_size(SimNode* node, std::uint64_t size);
   Status reserve(SimNode* node, std::uint64_t size);
-  void note_opened() { ++open_files_; }
-  void note_closed() { --open_files_; }
+  void note_opened(SimOpenFile* open) { open_.insert(open); }
+  void note_closed(SimOpenFile* open) { open_.erase(open); }
+  static void sync(SimNode* node);
 
  private:
   Status walk(std::shared_ptr<SimNode> from, const std::string& path, int depth, std::shared_ptr<SimNode>* out) const;
   std::shared_ptr<SimNode> parent_of(const std::string& path, std::string* name) const;
   void add(const std::string& path, std::shared_ptr<SimNode> node);
   std::uint64_t used(const SimNode& node) const;
+  void lose_unsynced(SimNode* node);
 
   SimNetwork* network_;
   std::shared_ptr<SimNode> root_ = std::make_shared<SimNode>(SimNodeKind::directory);
-  std::size_t open_files_ = 0;
+  std::set<SimOpenFile*> open_;
 };
 
 // What File::raw() and Folder hide.
@@ -84,6 +98,7 @@ struct SimOpenFile {
   std::shared_ptr<SimNetwork> network;  // keeps the disk
   std::shared_ptr<SimNode> node;
   bool writable = false;
+  bool dead = false;  // its process was killed
 };
 
 SimOpenFile& sim_file_of(RawFile raw);

@@ -19,24 +19,27 @@ SimOpenFile* open_of(RawFile raw) {
 }
 
 RawFile raw_of(std::shared_ptr<SimNetwork> network, std::shared_ptr<SimNode> node, bool writable) {
-  network->disk().note_opened();
   if (writable) node->locked = true;
   auto* const open = new SimOpenFile{std::move(network), std::move(node), writable};
+  open->network->disk().note_opened(open);
   return static_cast<RawFile>(reinterpret_cast<std::uintptr_t>(open));
 }
 
 void release(RawFile raw) {
   SimOpenFile* const open = open_of(raw);
   if (open->writable) open->node->locked = false;
-  open->network->disk().note_closed();
+  open->network->disk().note_closed(open);
   delete open;
 }
 
 std::shared_ptr<SimNetwork> current_network() { return SimWorld::current().network().shared_from_this(); }
 
-Status strike(SimNetwork& network) {
+Status require_living(const SimOpenFile& open) { return open.dead ? Status::io_error : Status::ok; }
+
+Status strike(const SimOpenFile& open) {
+  SimNetwork& network = *open.network;
   if (network.chance(network.faults().file_io_error)) return Status::io_error;
-  return Status::ok;
+  return require_living(open);
 }
 
 Status require_file(const SimNode& node) {
@@ -86,7 +89,7 @@ Status File::read_at(std::uint64_t offset, std::span<std::uint8_t> target, std::
   if (offset > kLargestOffset) return Status::file_too_large;
   SimOpenFile& open = *open_of(raw_);
   SimNetwork& network = *open.network;
-  if (const Status status = strike(network); status != Status::ok) return status;
+  if (const Status status = strike(open); status != Status::ok) return status;
   if (!open.writable) sim_meddle(open);
   std::size_t asked = target.size();
   if (asked > 1 && network.chance(network.faults().file_short_read)) asked = network.pick(1, asked - 1);
@@ -99,10 +102,11 @@ Status File::write_at(std::uint64_t offset, std::span<const std::uint8_t> bytes,
   *written = 0;
   if (offset > kLargestOffset - bytes.size()) return Status::file_too_large;
   SimOpenFile& open = *open_of(raw_);
+  if (open.dead) return Status::io_error;
   if (!open.writable) return Status::not_permitted;
   if (bytes.empty()) return Status::ok;
   SimNetwork& network = *open.network;
-  if (const Status status = strike(network); status != Status::ok) return status;
+  if (const Status status = strike(open); status != Status::ok) return status;
   if (network.chance(network.faults().disk_full)) return Status::no_space;
   std::size_t asked = bytes.size();
   if (asked > 1 && network.chance(network.faults().file_short_write)) asked = network.pick(1, asked - 1);
@@ -114,6 +118,7 @@ Status File::write_at(std::uint64_t offset, std::span<const std::uint8_t> bytes,
 Status File::reserve(std::uint64_t size) noexcept {
   if (size > kLargestOffset) return Status::file_too_large;
   SimOpenFile& open = *open_of(raw_);
+  if (open.dead) return Status::io_error;
   if (!open.writable) return Status::not_permitted;
   if (open.network->chance(open.network->faults().reserve_not_supported)) return Status::not_supported;
   return open.network->disk().reserve(open.node.get(), size);
@@ -122,13 +127,19 @@ Status File::reserve(std::uint64_t size) noexcept {
 Status File::truncate(std::uint64_t size) noexcept {
   if (size > kLargestOffset) return Status::file_too_large;
   SimOpenFile& open = *open_of(raw_);
+  if (open.dead) return Status::io_error;
   if (!open.writable) return Status::invalid_argument;
-  if (const Status status = strike(*open.network); status != Status::ok) return status;
+  if (const Status status = strike(open); status != Status::ok) return status;
   open.network->disk().set_size(open.node.get(), size);
   return Status::ok;
 }
 
-Status File::sync() noexcept { return strike(*open_of(raw_)->network); }
+Status File::sync() noexcept {
+  SimOpenFile& open = *open_of(raw_);
+  const Status status = strike(open);
+  if (status == Status::ok) SimDisk::sync(open.node.get());
+  return status;
+}
 
 void File::prefetch(std::uint64_t offset, std::uint64_t length) const noexcept {
   open_of(raw_)->network->note("file prefetch", offset, length);
@@ -136,7 +147,8 @@ void File::prefetch(std::uint64_t offset, std::uint64_t length) const noexcept {
 
 Status File::close() noexcept {
   const RawFile raw = std::exchange(raw_, RawFile::none);
-  const Status status = open_of(raw)->writable ? strike(*open_of(raw)->network) : Status::ok;
+  const SimOpenFile& open = *open_of(raw);
+  const Status status = open.writable ? strike(open) : require_living(open);
   release(raw);
   return status;
 }
@@ -158,6 +170,7 @@ Status Folder::open(const std::string& path, Folder* out) noexcept {
 Status Folder::create(const std::string& name, File* out) noexcept {
   if (const Status status = check_name(name); status != Status::ok) return status;
   SimOpenFile& folder = *open_of(raw_);
+  if (folder.dead) return Status::io_error;
   SimNetwork& network = *folder.network;
   if (network.chance(network.faults().file_open_fails)) return Status::too_many_open_files;
   if (folder.node->entries.contains(name)) return Status::already_exists;
@@ -171,6 +184,7 @@ Status Folder::create(const std::string& name, File* out) noexcept {
 Status Folder::open_to_resume(const std::string& name, File* out) noexcept {
   if (const Status status = check_name(name); status != Status::ok) return status;
   SimOpenFile& folder = *open_of(raw_);
+  if (folder.dead) return Status::io_error;
   if (folder.network->chance(folder.network->faults().file_open_fails)) return Status::too_many_open_files;
   const auto found = folder.node->entries.find(name);
   if (found == folder.node->entries.end()) return Status::not_found;
@@ -186,7 +200,7 @@ Status Folder::rename(const std::string& from, const std::string& to, IfExists i
     if (const Status status = check_name(name); status != Status::ok) return status;
   }
   SimOpenFile& folder = *open_of(raw_);
-  if (const Status status = strike(*folder.network); status != Status::ok) return status;
+  if (const Status status = strike(folder); status != Status::ok) return status;
   auto& entries = folder.node->entries;
   const auto source = entries.find(from);
   if (source == entries.end()) return Status::not_found;
@@ -203,7 +217,9 @@ Status Folder::rename(const std::string& from, const std::string& to, IfExists i
 
 Status Folder::remove(const std::string& name) noexcept {
   if (const Status status = check_name(name); status != Status::ok) return status;
-  auto& entries = open_of(raw_)->node->entries;
+  SimOpenFile& folder = *open_of(raw_);
+  if (folder.dead) return Status::io_error;
+  auto& entries = folder.node->entries;
   const auto found = entries.find(name);
   if (found == entries.end()) return Status::not_found;
   if (found->second->kind == SimNodeKind::directory) return Status::is_a_directory;
@@ -211,7 +227,12 @@ Status Folder::remove(const std::string& name) noexcept {
   return Status::ok;
 }
 
-Status Folder::sync() noexcept { return strike(*open_of(raw_)->network); }
+Status Folder::sync() noexcept {
+  SimOpenFile& folder = *open_of(raw_);
+  const Status status = strike(folder);
+  if (status == Status::ok) SimDisk::sync(folder.node.get());
+  return status;
+}
 
 void Folder::close() noexcept {
   if (is_open()) release(std::exchange(raw_, RawFile::none));

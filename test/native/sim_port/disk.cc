@@ -169,3 +169,53 @@ TEST("sim disk: what is open is counted") {
   }
   CHECK_EQ(test.world.disk().open_files(), 1U);
 }
+
+TEST("sim disk: who is killed changes nothing more, and leaves what was written for the next one") {
+  DiskWorld test;
+  File file;
+  std::size_t count = 0;
+  REQUIRE(test.folder.create("a", &file) == Status::ok);
+  REQUIRE(file.write_at(0, kText, &count) == Status::ok);
+  test.world.disk().kill_users("/files");
+  CHECK_EQ(file.write_at(count, kText, &count), Status::io_error);
+  CHECK_EQ(file.truncate(0), Status::io_error);
+  CHECK_EQ(test.folder.remove("a"), Status::io_error);
+  CHECK_EQ(test.folder.rename("a", "b", IfExists::refuse), Status::io_error);
+  Folder next_folder;
+  File next_file;
+  REQUIRE(Folder::open("/files", &next_folder) == Status::ok);
+  REQUIRE(next_folder.open_to_resume("a", &next_file) == Status::ok);
+  // The dead one's end does not unlock what the living one has.
+  CHECK_EQ(file.close(), Status::io_error);
+  File third;
+  CHECK_EQ(next_folder.open_to_resume("a", &third), Status::resource_busy);
+  CHECK(test.world.disk().contents("/files/a") == kText);
+}
+
+TEST("sim disk: a power cut takes what was not synced, sooner or later, and never what was") {
+  bool lost_a_name = false;
+  bool lost_bytes = false;
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    SimWorld world(seed);
+    const SimWorldScope scope(world);
+    world.disk().make_directory("/files");
+    Folder folder;
+    REQUIRE(Folder::open("/files", &folder) == Status::ok);
+    File safe;
+    File unsafe;
+    std::size_t count = 0;
+    REQUIRE(folder.create("safe", &safe) == Status::ok);
+    REQUIRE(safe.write_at(0, kText, &count) == Status::ok);
+    REQUIRE(safe.sync() == Status::ok);
+    REQUIRE(folder.sync() == Status::ok);
+    REQUIRE(folder.create("unsafe", &unsafe) == Status::ok);
+    REQUIRE(unsafe.write_at(0, kText, &count) == Status::ok);
+    world.disk().cut_power("/files");
+    CHECK(world.disk().contents("/files/safe") == kText);
+    const auto left = world.disk().contents("/files/unsafe");
+    lost_a_name = lost_a_name || !left.has_value();
+    lost_bytes = lost_bytes || (left.has_value() && *left != kText);
+  }
+  CHECK(lost_a_name);
+  CHECK(lost_bytes);
+}
