@@ -15,8 +15,6 @@ export function filesUnder(folder, ...endings) {
       if (entry.name === '.git') continue; // a file, in a second working tree
       if (entry.isDirectory()) {
         if (!skipped.test(entry.name)) visit(name);
-      } else if (entry.name === '.git') {
-        continue; // in a second work tree it is a file
       } else if (endings.length === 0 || endings.some((ending) => name.endsWith(ending))) {
         found.push(name);
       }

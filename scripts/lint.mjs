@@ -1,6 +1,5 @@
-// Layout and style of everything: prettier, eslint, clang-format and the house rules. All of them run, so that one
-// call shows every complaint. `--fix` (npm run format) lets them write, the
-// layout last.
+// Layout and style of everything: prettier, eslint, clang-format, actionlint and the house rules. All of them run, so
+// that one call shows every complaint. `--fix` (npm run format) lets them write, the layout last.
 import { filesUnder } from './files.mjs';
 import { localTool, needTool, root, run } from './run.mjs';
 
@@ -12,6 +11,7 @@ const checks = [
   ['eslint', localTool('eslint'), [...(fix ? ['--fix'] : []), '--max-warnings', '0', root]],
   ['prettier', localTool('prettier'), [fix ? '--write' : '--check', '--log-level', 'warn', root]],
   ['clang-format', clangFormat, [...(fix ? ['-i'] : ['--dry-run', '-Werror']), ...cpp]],
+  ['workflows', process.execPath, ['scripts/workflows.mjs']],
   ['house rules', process.execPath, ['scripts/house-rules.mjs']],
 ];
 

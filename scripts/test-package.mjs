@@ -2,6 +2,7 @@
 // every platform and runtime this machine can offer. Prints a table of platform x {built, verified, loaded, suite}.
 //   npm run test:package [-- --quick]   --quick: this platform only, nothing fetched, no suites; where no prebuilt addon
 //                                       was made for it, the local build stands in for one
+//   npm run test:package [-- --only name…] name: node, bun, musl, arm64 or wine; the other cells are "not here"
 // Built are the files that `npm run prebuilds` left in prebuilds/; a runtime that cannot be had is "not here", never ok.
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -19,7 +20,12 @@ import { onArm64, onBun, onMusl, onNodeVersions, onWine } from './package/runtim
 import { read, root, run } from './run.mjs';
 import { targets } from './prebuild/targets.mjs';
 
-const { values: options } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string', multiple: true, default: [] },
+  },
+});
 const scratch = mkdtempSync(path.join(os.tmpdir(), 'iocp-package-'));
 let failures = 0;
 const table = [];
@@ -62,14 +68,17 @@ function here(tarball, user) {
   return loaded;
 }
 
+const runtimes = {
+  node: ['linux-x64-glibc', onNodeVersions],
+  bun: ['Bun (linux-x64)', onBun],
+  musl: ['linux-x64-musl', onMusl],
+  arm64: ['linux-arm64-glibc', onArm64],
+  wine: ['win32-x64', onWine],
+};
+
 function elsewhere(user) {
-  const results = new Map();
-  results.set('linux-x64-glibc', onNodeVersions(check, user));
-  results.set('Bun (linux-x64)', onBun(check, user));
-  results.set('linux-x64-musl', onMusl(check));
-  results.set('linux-arm64-glibc', onArm64(check, user));
-  results.set('win32-x64', onWine(check, user));
-  return results;
+  const chosen = options.only.length > 0 ? options.only : Object.keys(runtimes);
+  return new Map(chosen.map((name) => [runtimes[name][0], runtimes[name][1](check, user)]));
 }
 
 if (options.quick && process.platform === 'linux') {

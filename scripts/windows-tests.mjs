@@ -2,12 +2,15 @@
 // node.exe. What is left out is named in test/windows/left-out.mjs, and the run prints it with its reasons.
 //   node scripts/windows-tests.mjs [--only part …] [--node 20|22 …] [--rounds n] [--seconds n] [test file filter …]
 // Parts: native, javascript, addon, trace, peers, comparison (whose rounds and seconds the two options set).
+//   node scripts/windows-tests.mjs --prebuilt [--node 20|22 …] [test file filter …]
+// The second form builds nothing: it runs the JavaScript tests on what `npm run prebuilds` made for win32-x64.
 // Needs Debian's g++-mingw-w64-x86-64-posix, wine, wine64, cmake, ninja-build, netcat-openbsd; the rest comes from npm.
 // Leaves its counts in build-windows/summary.json for continuous integration.
 import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 
+import { mustRun, root } from './run.mjs';
 import { addonImports } from './windows/addon.mjs';
 import { buildAddon, buildNativeTests } from './windows/build.mjs';
 import { comparison } from './windows/comparison.mjs';
@@ -15,7 +18,7 @@ import { announceLeftOut, javaScriptTestsOn } from './windows/javascript.mjs';
 import { nativeTests } from './windows/native.mjs';
 import { peers } from './windows/peers.mjs';
 import { traces } from './windows/trace.mjs';
-import { finish, folder, NODE_MAJORS, prepareWine } from './windows/wine.mjs';
+import { finish, folder, NODE_MAJORS, prepareWine, windowsPath } from './windows/wine.mjs';
 
 const PARTS = ['native', 'addon', 'trace', 'peers', 'comparison', 'javascript'];
 
@@ -24,6 +27,7 @@ const { values: options, positionals: filters } = parseArgs({
   options: {
     only: { type: 'string', multiple: true, default: PARTS },
     node: { type: 'string', multiple: true, default: NODE_MAJORS },
+    prebuilt: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '0.8' },
   },
@@ -60,12 +64,19 @@ async function run() {
   return counted;
 }
 
+function runOnPrebuilt() {
+  mustRun('npm', ['run', '--silent', 'build:ts']);
+  announceLeftOut();
+  const env = { IOCP_PREBUILD: windowsPath(root), PREBUILDS_ONLY: '1' };
+  return options.node.map((major) => javaScriptTestsOn(major, filters, env));
+}
+
 const summaryFile = path.join(folder, 'summary.json');
 rmSync(summaryFile, { force: true });
 prepareWine();
 let counted = [];
 try {
-  counted = await run();
+  counted = options.prebuilt ? runOnPrebuilt() : await run();
 } finally {
   finish();
 }

@@ -7,6 +7,7 @@ import {
   openSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -19,6 +20,8 @@ import { findTool, root } from '../run.mjs';
 import { cacheFolder, echoes, fetchRuntime, must } from './install.mjs';
 
 const require = createRequire(import.meta.url);
+/** Some tests take Bun many times as long as Node.js. */
+const BUN_PATIENCE = '3';
 const vitest = path.join(root, 'node_modules/vitest/vitest.mjs');
 const file = (name) => path.join(root, targets.find((target) => target.name === name).file);
 
@@ -63,8 +66,7 @@ export function onBun(check, user) {
     return must(bun, ['--version']).trim();
   });
   const ran = check('the JavaScript suite passes under Bun, less what is named', () =>
-    // Some tests take many times as long as in Node.js.
-    suiteLessLeftOut('bun', bun, ['--bun'], user, { IOCP_PATIENCE: '3' }),
+    suiteLessLeftOut('bun', bun, ['--bun'], user, { IOCP_PATIENCE: BUN_PATIENCE }),
   );
   return { loaded, suite: ran };
 }
@@ -98,27 +100,69 @@ function suiteLessLeftOut(runtime, command, args, user, env = {}) {
 }
 
 /**
- * npm has no Node.js for musl, so a small host that is linked with musl stands in for one. The system's own musl builds
- * it: zig's is newer, and a program linked with that asks the system's loader for functions it does not have.
+ * npm has no Node.js for musl: a small host that is linked with it binds every symbol, and Bun for musl runs the suite.
+ * The system's own musl builds both the host and what Bun needs: zig's is newer, and a program linked with that asks the
+ * system's loader for functions it does not have.
  */
-export function onMusl(check) {
+export function onMusl(check, user) {
   if (!findTool('musl-gcc')) return { loaded: 'not here', suite: 'not here' };
-  const loaded = check(
-    'a host linked with musl loads the musl prebuild, and not the glibc one',
-    () => {
-      const host = muslHost();
-      const said = must(host, [file('linux-x64-musl')]).trim();
-      let refused = false;
-      try {
-        must(host, [file('linux-x64-glibc')]);
-      } catch {
-        refused = true;
-      }
-      if (!refused) throw new Error('the host takes the glibc addon too, so it proves nothing');
-      return said;
-    },
+  check('a host linked with musl loads the musl prebuild, and not the glibc one', () => {
+    const host = muslHost();
+    const said = must(host, [file('linux-x64-musl')]).trim();
+    let refused = false;
+    try {
+      must(host, [file('linux-x64-glibc')]);
+    } catch {
+      refused = true;
+    }
+    if (!refused) throw new Error('the host takes the glibc addon too, so it proves nothing');
+    return said;
+  });
+  let bun;
+  const env = { LIBC: 'musl', IOCP_PATIENCE: BUN_PATIENCE };
+  const loaded = check('Bun for musl loads it and echoes', () => {
+    const name = '@oven/bun-linux-x64-musl';
+    bun = fetchRuntime(name, 'latest', `${name}/bin/bun`);
+    env.LD_LIBRARY_PATH = muslLibrariesFor(bun);
+    echoes(bun, user, { env });
+    return `Bun ${must(bun, ['--version'], { env: { ...process.env, ...env } }).trim()}`;
+  });
+  const ran = check('the JavaScript suite passes under Bun for musl, less what is named', () => {
+    env.NAPI_RS_NATIVE_LIBRARY_PATH = fetchBundler('linux-x64-musl');
+    return suiteLessLeftOut('bun', bun, ['--bun'], user, env);
+  });
+  return { loaded, suite: ran };
+}
+
+/** A folder with the two libraries that Bun for musl looks for: libstdc++, as far as it needs it, and musl itself. */
+function muslLibrariesFor(bun) {
+  const folder = path.join(cacheFolder, 'musl-lib');
+  mkdirSync(folder, { recursive: true });
+  const readelf = (what) => must('readelf', ['-W', what, bun], { maxBuffer: 1 << 28 });
+  const loader = /interpreter: (\S+)\]/.exec(readelf('--program-headers'))[1];
+  const c = path.join(folder, 'libc.musl-x86_64.so.1');
+  rmSync(c, { force: true });
+  symlinkSync(loader, c);
+  const wanted = [
+    ...readelf('--dyn-syms').matchAll(/ GLOBAL .* UND ([^\s@]+)/g),
+    ...readelf('--relocs').matchAll(/_COPY +\S+ ([^\s@]+)/g),
+  ].map(([, symbol]) => `-Wl,--undefined=${symbol}`);
+  const archives = ['libstdc++.a', 'libgcc_eh.a', 'libgcc.a'].map((archive) =>
+    must('g++', [`-print-file-name=${archive}`]).trim(),
   );
-  return { loaded: `${loaded} (stand-in host)`, suite: 'no musl Node.js on npm' };
+  const source = path.join(root, 'test/package/musl_libstdcxx.c');
+  must('musl-gcc', [
+    ...['-Wall', '-Wextra', '-Werror', '-fPIC', '-shared'],
+    ...['-o', path.join(folder, 'libstdc++.so.6'), source, ...wanted, ...archives],
+  ]);
+  return folder;
+}
+
+/** The bundler of the tests is native: the one of our version for another platform. */
+function fetchBundler(platform) {
+  const { version } = require('rolldown/package.json');
+  const name = `@rolldown/binding-${platform}`;
+  return fetchRuntime(name, version, `${name}/rolldown-binding.${platform}.node`);
 }
 
 function muslHost() {
@@ -146,14 +190,8 @@ export function onArm64(check, user) {
     return must(prefix[0], [...prefix.slice(1), node, '--version']).trim();
   });
   const ran = check('the JavaScript suite passes for arm64 under QEMU', () => {
-    const { version } = require('rolldown/package.json');
-    const binding = fetchRuntime(
-      '@rolldown/binding-linux-arm64-gnu',
-      version,
-      '@rolldown/binding-linux-arm64-gnu/rolldown-binding.linux-arm64-gnu.node',
-    );
     return suite(prefix[0], [...prefix.slice(1), node], user, {
-      NAPI_RS_NATIVE_LIBRARY_PATH: binding,
+      NAPI_RS_NATIVE_LIBRARY_PATH: fetchBundler('linux-arm64-gnu'),
       NODE_OPTIONS: `--require=${path.join(root, 'scripts/package/emulated.cjs')}`,
       IOCP_EMULATED_NODE: wrapperOf([...prefix, node]),
       IOCP_PATIENCE: '10',

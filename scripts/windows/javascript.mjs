@@ -53,8 +53,11 @@ export function announceLeftOut() {
   }
 }
 
-/** Runs the tests on one major of Node.js; `filters` choose files. Returns how many tests passed and failed. */
-export function javaScriptTestsOn(major, filters) {
+/**
+ * Runs the tests on one major of Node.js; `filters` choose files, `env` another addon. Returns how many tests passed and
+ * failed.
+ */
+export function javaScriptTestsOn(major, filters, env = {}) {
   checkBundler();
   const reportFile = path.join(folder, `vitest-${major}.json`);
   rmSync(reportFile, { force: true });
@@ -68,7 +71,7 @@ export function javaScriptTestsOn(major, filters) {
       ...['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`],
       ...filters,
     ],
-    { log: `vitest-${major}`, limitMs: LIMIT_MS },
+    { log: `vitest-${major}`, limitMs: LIMIT_MS, env },
   );
   const report = readReport(reportFile);
   const faults = report === undefined ? ['ended without a report'] : [];

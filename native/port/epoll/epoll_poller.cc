@@ -85,7 +85,7 @@ std::size_t Poller::wait(std::span<PollEvent> out, int timeout_ms) noexcept {
     return 0;
   }
   const auto count = static_cast<std::size_t>(found);
-  for (std::size_t i = 0; i < count; ++i) out[i] = {events[i].data.ptr, translate(events[i].events)};
+  for (std::size_t i = 0; i < count; ++i) out[i] = {events[i].data.ptr, translate(events[i].events), 0};
   return count;
 }
 

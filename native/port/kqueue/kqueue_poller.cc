@@ -44,10 +44,12 @@ void apply(int queue, std::array<struct kevent, kCount>* changes) {
 
 Status status_of(const struct kevent& receipt) { return status_from_errno(static_cast<int>(receipt.data)); }
 
+// With EV_EOF, fflags is the error of the socket, where it stays pending too.
+int error_of(const struct kevent& event) { return (event.flags & EV_EOF) != 0 ? static_cast<int>(event.fflags) : 0; }
+
 std::uint8_t translate(const struct kevent& event) {
   const bool ended = (event.flags & EV_EOF) != 0;
-  // The error is in fflags and stays pending in the socket too, where SO_ERROR takes it.
-  if (ended && event.fflags != 0) return kPollFailed | kPollPeerClosed | kPollReadable | kPollWritable;
+  if (error_of(event) != 0) return kPollFailed | kPollPeerClosed | kPollReadable | kPollWritable;
   // The end of the outbound direction may be our own doing: only a write can tell.
   if (event.filter == EVFILT_WRITE) return kPollWritable;
   return ended ? kPollReadable | kPollPeerClosed : kPollReadable;
@@ -116,11 +118,13 @@ std::size_t Poller::wait(std::span<PollEvent> out, int timeout_ms) noexcept {
   for (std::size_t i = 0; i < static_cast<std::size_t>(found); ++i) {
     const struct kevent& event = events[i];
     const std::uint8_t what = event.filter == EVFILT_USER ? std::uint8_t{0} : translate(event);
+    const int error = error_of(event);
     // Both directions of a socket that has ended come one after the other, as two events.
     if (count > 0 && event.udata != nullptr && out[count - 1].key == event.udata) {
       out[count - 1].what |= what;
+      if (error != 0) out[count - 1].error = error;
     } else {
-      out[count++] = {event.udata, what};
+      out[count++] = {event.udata, what, error};
     }
   }
   return count;

@@ -15,11 +15,12 @@ namespace iocp {
 constexpr std::uint8_t kPollReadable = 1;
 constexpr std::uint8_t kPollWritable = 2;
 constexpr std::uint8_t kPollPeerClosed = 4;  // the peer's FIN, or both directions are gone
-constexpr std::uint8_t kPollFailed = 8;      // SO_ERROR may hold an error
+constexpr std::uint8_t kPollFailed = 8;      // SO_ERROR or `error` may hold one
 
 struct PollEvent {
   void* key = nullptr;  // null: somebody called wake()
   std::uint8_t what = 0;
+  int error = 0;  // errno, where the system tells it with the event; 0: ask SO_ERROR
 };
 
 class Poller {

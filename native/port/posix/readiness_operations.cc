@@ -63,6 +63,12 @@ std::span<const ConstBytes> slices_of(Operation& operation) {
   return {static_cast<const ConstBytes*>(parked(operation).data), parked(operation).size};
 }
 
+// SO_ERROR first, which asking empties. Whoever imitates kqueue empties it himself, to tell the error with the event.
+Status failure_of(int fd, const PollEvent& event) {
+  const Status pending = take_socket_error(fd);
+  return pending != Status::ok ? pending : status_from_errno(event.error);
+}
+
 }  // namespace
 
 // The first error stays: later calls on the socket would only tell its consequences.
@@ -84,7 +90,7 @@ void Port::State::on_event(const PollEvent& event) noexcept {
       serve_accepts(socket);
       return;
     case SocketRole::connecting:
-      if (!finish_connect(socket, event.what)) return;
+      if (!finish_connect(socket, event)) return;
       break;
     case SocketRole::stream:
       break;
@@ -96,7 +102,7 @@ void Port::State::on_event(const PollEvent& event) noexcept {
   }
   if ((event.what & kPollPeerClosed) != 0) socket.set(kPeerClosed | kMaybeReadable | kReadable);
   if ((event.what & kPollFailed) != 0) {
-    const Status error = take_socket_error(socket.fd);
+    const Status error = failure_of(socket.fd, event);
     if (error != Status::ok) remember(socket, error);
   }
   serve_reads(socket);
@@ -105,9 +111,9 @@ void Port::State::on_event(const PollEvent& event) noexcept {
 }
 
 // False while the connection is still being made.
-bool Port::State::finish_connect(Socket& socket, std::uint8_t what) noexcept {
-  if ((what & (kPollWritable | kPollFailed)) == 0) return false;
-  const Status status = take_socket_error(socket.fd);
+bool Port::State::finish_connect(Socket& socket, const PollEvent& event) noexcept {
+  if ((event.what & (kPollWritable | kPollFailed)) == 0) return false;
+  const Status status = failure_of(socket.fd, event);
   if (status != Status::ok) remember(socket, status);
   socket.role = SocketRole::stream;
   // Null when it was cancelled meanwhile.

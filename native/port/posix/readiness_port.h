@@ -123,7 +123,7 @@ struct Port::State {
 
   // --- readiness_operations.cc: what a socket's events and submissions do
   void on_event(const PollEvent& event) noexcept;
-  bool finish_connect(Socket& socket, std::uint8_t what) noexcept;
+  bool finish_connect(Socket& socket, const PollEvent& event) noexcept;
   void serve_accepts(Socket& listener) noexcept;
   void serve_reads(Socket& socket) noexcept;
   void serve_write(Socket& socket) noexcept;

@@ -4,7 +4,7 @@
 // One epoll instance per filter, so that READ and WRITE of a descriptor are separate knotes as on BSD, and a third one
 // around both: its descriptor is the kqueue, and polls readable when there are events. What differs from BSD:
 //   - fflags of an ended socket tells that there is an error, but not which: Linux gives the number only to whoever
-//     takes it out of the socket.
+//     takes it out of the socket, which is done when kevent_shim_takes_errors asks for it.
 //   - the inner instances of a closed kqueue are freed when its number is used again.
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -207,7 +207,9 @@ void describe(int fd, std::uint32_t happened, struct kevent* event) {
     event->data = room_for_writes(fd);
     if (gone || cannot_send_more(fd)) event->flags |= EV_EOF;
   }
-  if ((event->flags & EV_EOF) != 0 && (happened & EPOLLERR) != 0) event->fflags = ECONNRESET;
+  if ((event->flags & EV_EOF) == 0 || (happened & EPOLLERR) == 0) return;
+  const int error = kevent_shim_takes_errors ? socket_number(fd, SOL_SOCKET, SO_ERROR) : ECONNRESET;
+  event->fflags = static_cast<unsigned>(error);
 }
 
 std::size_t Queue::collect_sockets(short filter, std::span<struct kevent> out) {
@@ -283,6 +285,8 @@ std::shared_ptr<Queue> find(int fd) {
 }
 
 }  // namespace
+
+bool kevent_shim_takes_errors = false;
 
 int kqueue() {
   // Inherited by a program that replaces this one, as on BSD.

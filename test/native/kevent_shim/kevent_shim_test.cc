@@ -1,5 +1,5 @@
 // What the imitation of kevent() must get right for the kqueue backend's tests to mean anything: the promises of the
-// manual page kqueue(2), one case each.
+// manual page kqueue(2), one case each. The last case is about a kevent() that keeps them less well.
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/event.h>
@@ -9,7 +9,9 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
+#include "port/port.h"
 #include "support/test.h"
 
 namespace {
@@ -201,4 +203,25 @@ TEST("a change that fails says so in its place of the list, and the others are m
   both[0] = {100'000, EVFILT_READ, EV_ADD, 0, 0, nullptr};
   CHECK_EQ(::kevent(it.queue, both.data(), 1, nullptr, 0, nullptr), -1);
   CHECK_EQ(errno, EBADF);
+}
+
+TEST("where the event takes the error out of the socket, operations still end with it") {
+  kevent_shim_takes_errors = true;
+  Fixture it;
+  iocp::Port port;
+  REQUIRE(port.open() == iocp::Status::ok);
+  iocp::Socket* socket = nullptr;
+  const auto raw = static_cast<iocp::RawSocket>(std::exchange(it.ours, -1));
+  REQUIRE(port.attach(raw, {}, &socket) == iocp::Status::ok);
+  iocp::Operation hanging_up;
+  REQUIRE(port.submit_hang_up(&hanging_up, socket).pending);
+  const linger now = {1, 0};
+  REQUIRE(::setsockopt(it.peer, SOL_SOCKET, SO_LINGER, &now, sizeof(now)) == 0);
+  REQUIRE(::close(std::exchange(it.peer, -1)) == 0);
+  std::array<iocp::Completion, 1> told;
+  REQUIRE(port.wait(told, 5000) == 1);
+  CHECK_EQ(told[0].status, iocp::Status::connection_reset);
+  port.close_socket(socket, iocp::CloseMode::reset);
+  port.close();
+  kevent_shim_takes_errors = false;
 }

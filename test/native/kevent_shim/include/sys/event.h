@@ -28,6 +28,10 @@ constexpr unsigned short EV_EOF = 0x8000;
 
 constexpr unsigned int NOTE_TRIGGER = 0x01000000;
 
+// Takes an ended socket's error out of it for fflags, as other imitations do; a kernel leaves it pending as well. Set
+// it while no other thread is in kevent().
+extern bool kevent_shim_takes_errors;
+
 int kqueue();
 int kevent(int queue, const struct kevent* changes, int change_count, struct kevent* events, int event_count,
            const timespec* timeout);
