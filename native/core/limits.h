@@ -19,8 +19,8 @@ constexpr std::size_t kScratchBytes = 64 * 1024;
 constexpr std::size_t kReadBudgetBytes = 256 * 1024;
 // A pooled buffer that a pending (overlapped) read fills.
 constexpr std::size_t kReadBufferBytes = 16 * 1024;
-// … when one is all that waits for a busy context, and what it does not hold is read without waiting.
-constexpr std::size_t kBusyBufferBytes = 4 * 1024;
+// … when one is all that waits for a busy context. A package of 4 KiB fits with its header, or it would cost two reads.
+constexpr std::size_t kBusyBufferBytes = 8 * 1024;
 // A pooled buffer that collects small outgoing packages of one context.
 constexpr std::size_t kSendBufferBytes = 4 * 1024;
 // An outgoing payload above this gets memory of its own exact size instead of several pooled buffers.
