@@ -229,7 +229,8 @@ class Engine final : public EventSource {
   // Whether so many bytes may be queued. Not ok: counted, and dealt with as the options say.
   Status admit(Outgoing& out, ClientContext& context, std::uint64_t bytes) IOCP_REQUIRES(context.lock);
   // Keeps a logical worker's package until hold_others() ends.
-  Status keep_package(Outgoing& out, ClientContext& context, ConstBytes payload, std::uint32_t flags);
+  Status keep_package(Outgoing& out, ClientContext& context, ConstBytes payload, std::uint32_t flags)
+      IOCP_REQUIRES(context.lock);
   Status queue_package(Outgoing& out, ClientContext& context, ConstBytes payload, std::uint32_t flags)
       IOCP_REQUIRES(context.lock);
   Status queue_shared(Outgoing& out, ClientContext& context, SharedBytes* bytes, std::uint32_t flags)
