@@ -1,6 +1,6 @@
 // `npm run prebuilds`: makes the prebuilt addons of every platform on one x64 Linux machine, then verifies each.
 //   npm run prebuilds -- [target…]   some of them only, such as linux-x64-musl
-// The first build for a target takes zig a minute or two, for its libc++; later ones take seconds. Targets come one
+// A target takes a minute of two processors, and one more the first time, for zig compiles its libc++. Targets come one
 // after another, because each of them uses all processors.
 import { rmSync, mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -17,8 +17,9 @@ for (const target of chosen) {
   const begun = Date.now();
   const folder = path.join(root, 'build-prebuild', target.name);
   const log = path.join(folder, 'build.log');
+  // From nothing, for what is published may not depend on what was left here; zig's own cache makes that quick.
+  rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  rmSync(log, { force: true });
   const libc = target.libc === undefined ? [] : [`--libc=${target.libc}`, '--tag-libc'];
   runQuietly(
     process.execPath,

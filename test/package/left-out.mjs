@@ -37,3 +37,8 @@ export const bun = {
   ]),
   'the package keeps its inner modules to itself': 'Bun refuses them in words of its own',
 };
+
+export const arm64 = {
+  'a context tells TCP figures of its connection':
+    "QEMU asks the kernel for four bytes of every TCP option, and TCP_INFO's figures come after those",
+};
