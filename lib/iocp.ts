@@ -121,9 +121,9 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
   }
 
   /**
-   * Stops accepting, lets the jobs and the files that are on their way end, sends what is queued, half-closes, waits up to `graceMs` for the peers, and resets those
-   * that are left. Emits `close`. Idempotent: later calls get the same report, and one with `graceMs: 0` resets
-   * at once what an earlier one is still waiting for.
+   * Stops accepting, lets the jobs and the files that are on their way end, sends what is queued, half-closes, waits up
+   * to `graceMs` for the peers, and resets those that are left. Emits `close`. Idempotent: later calls get the same
+   * report, and one with `graceMs: 0` resets at once what an earlier one is still waiting for.
    */
   async close(options?: CloseOptions): Promise<CloseReport> {
     const { graceMs, jobs } = readCloseOptions(options);
