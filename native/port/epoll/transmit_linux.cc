@@ -67,7 +67,8 @@ ssize_t send_range(int socket, const FileRange& range) {
 
 // A peer on this machine needs no queue for bytes that are under way. Left to itself the kernel's grows to some
 // megabytes, and then the reader needs two to three times the processor time per byte: docs/performance.md has the
-// figures. Towards any other peer the queue is the system's to size: it must hold what the network has not acknowledged.
+// figures. Towards any other peer the queue is the system's to size: it must hold what the network has not
+// acknowledged.
 void prepare_for_files(int socket) noexcept {
   if (!within_one_machine(socket)) return;
   // Refused, it is as it was: slower, not wrong.
