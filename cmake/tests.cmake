@@ -55,9 +55,10 @@ iocp_native_test(conformance_${IOCP_BACKEND} SECONDS 60 LIBRARIES iocp_port_${IO
 # What a readiness backend promises beyond the contract; it shares the conformance suite's fixtures.
 if(IOCP_BACKEND_SHARED_FOLDER STREQUAL "posix")
   iocp_sources(_posix "${_tests}/posix/*.cc")
-  iocp_sources(_conformance_world "${_tests}/conformance/world.cc")
+  iocp_sources(_fixtures "${_tests}/conformance/world.cc" "${_tests}/conformance/*scratch.cc")
+  list(FILTER _fixtures EXCLUDE REGEX "/sim_scratch\\.cc$")
   if(_posix)
-    list(APPEND _posix ${_conformance_world})
+    list(APPEND _posix ${_fixtures})
   endif()
   iocp_test_cases(posix_cases ${_posix})
   iocp_native_test(posix SECONDS 60 LIBRARIES iocp_port_${IOCP_BACKEND} SOURCES ${posix_cases})

@@ -179,6 +179,8 @@ class Engine final : public EventSource {
   bool tcp_info(std::uint32_t slot, std::uint32_t generation, TcpInfo* out);
   static std::size_t stat_count() noexcept;
   static const char* stat_name(std::size_t index) noexcept;
+  // ANY_THREAD.
+  std::uint64_t file_bytes_received() const noexcept;
   // Writes stat_count() figures, in the order of their names.
   void stats(double* out) const;
 

@@ -137,6 +137,12 @@ std::size_t Engine::stat_count() noexcept { return std::size(kRows); }
 
 const char* Engine::stat_name(std::size_t index) noexcept { return kRows[index].name; }
 
+std::uint64_t Engine::file_bytes_received() const noexcept {
+  std::uint64_t all = 0;
+  for (const auto& lane : lanes_) all += lane->counters.file_bytes_received.load(std::memory_order_relaxed);
+  return all;
+}
+
 void Engine::stats(double* out) const {
   Totals totals;
   totals.connections = connections_.load(std::memory_order_relaxed);

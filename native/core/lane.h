@@ -87,6 +87,7 @@ struct LaneCounters {
   std::atomic<std::uint64_t> packages_received{0};
   std::atomic<std::uint64_t> bytes_received{0};
   std::atomic<std::uint64_t> bytes_sent{0};
+  std::atomic<std::uint64_t> file_bytes_received{0};
   std::atomic<std::uint64_t> accepted{0};
   std::atomic<std::uint64_t> connected{0};
   std::atomic<std::uint64_t> disconnected{0};

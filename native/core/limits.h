@@ -38,8 +38,6 @@ constexpr std::size_t kPartialBytesFirst = 128 * 1024;
 
 // A chunk of a file among other packages: long enough to be cheap, short enough not to keep them waiting.
 constexpr std::uint64_t kFileChunkBytes = 256 * 1024;
-// What one transmit is asked for.
-constexpr std::uint32_t kTransmitBytes = 1024 * 1024;
 // A buffer of raw file bytes on their way to the disk.
 constexpr std::size_t kFileBufferBytes = 256 * 1024;
 // Bytes of one raw run that may be on their way to the disk before its context is not read from, and when it is again.
@@ -55,6 +53,8 @@ constexpr std::size_t kAcceptsPosted = 8;
 constexpr std::size_t kCompletionsPerWait = 256;
 // Finished submissions a step reacts to before it looks at the port and the clock again.
 constexpr std::size_t kReactionsPerStep = 1024;
+// … and the bytes of files after which it does so all the same.
+constexpr std::uint64_t kFileBytesPerStep = 256 * 1024;
 
 // A context that received nothing for this long gives its pending reads back and waits with a zero-byte read.
 constexpr std::uint32_t kActiveReadIdleMs = 1'000;
@@ -77,5 +77,8 @@ constexpr std::uint64_t kOwnerBusyPercent = 95;
 constexpr std::uint64_t kSteppingSharePercentMax = 35;
 constexpr std::uint64_t kOwnerIdlePercent = 75;
 constexpr std::uint64_t kSteppingSharePercentMin = 60;
+// Bytes of received files that keep a processor busy for a twentieth of its time or so.
+constexpr std::uint64_t kFileBytesPerMsMany = 200'000;
+constexpr std::uint64_t kFileBytesPerMsFew = 100'000;
 
 }  // namespace iocp

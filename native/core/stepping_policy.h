@@ -3,8 +3,9 @@
 // in, a decision out. It reads no clock and moves nothing.
 //
 // A thread pays when the owner is busy all the time and mostly with work of its own: then stepping costs packages. It
-// does not pay when stepping itself is most of the work, for one processor does that best where the data are. What is
-// between the limits changes nothing, and a change needs several windows in a row, so the two do not alternate.
+// does not pay when stepping itself is most of the work, for one processor does that best where the data are; unless
+// what comes in are files, whose bytes are not for the owner. What is between the limits changes nothing, and a
+// change needs several windows in a row, so the two do not alternate.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,7 @@ class SteppingPolicy {
     std::uint64_t elapsed_ns = 0;
     std::uint64_t idle_ns = 0;      // the owner's thread slept
     std::uint64_t stepping_ns = 0;  // spent stepping, by whomever
+    std::uint64_t file_bytes_received = 0;
   };
 
   explicit SteppingPolicy(std::uint32_t processors) : processors_(processors) {}
@@ -43,10 +45,13 @@ inline bool SteppingPolicy::speaks_for_change(const Window& window) const noexce
   const std::uint64_t busy_ns =
       window.elapsed_ns - (window.idle_ns < window.elapsed_ns ? window.idle_ns : window.elapsed_ns);
   const auto percent = [&](std::uint64_t part_ns) { return part_ns * 100 / window.elapsed_ns; };
+  const std::uint64_t file_bytes_per_ms = window.file_bytes_received * 1'000'000 / window.elapsed_ns;
   switch (stepper_) {
     case Stepper::owner:
+      if (file_bytes_per_ms >= kFileBytesPerMsMany) return true;
       return percent(busy_ns) >= kOwnerBusyPercent && percent(window.stepping_ns) <= kSteppingSharePercentMax;
     case Stepper::thread:
+      if (file_bytes_per_ms >= kFileBytesPerMsFew) return false;
       // All of it would leave the owner time to spare, or the thread is what everybody waits for.
       return percent(busy_ns + window.stepping_ns) <= kOwnerIdlePercent ||
              percent(window.stepping_ns) >= kSteppingSharePercentMin;

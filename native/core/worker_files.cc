@@ -18,7 +18,7 @@ bool Worker::transmit_front(ClientContext& context, FilePiece& piece, std::size_
   files.transmit.owner = &context;
   files.transmitting = true;
   context.enter(Reference::write);
-  const auto length = static_cast<std::uint32_t>(std::min<std::uint64_t>(piece.length, kTransmitBytes));
+  const auto length = static_cast<std::uint32_t>(std::min<std::uint64_t>(piece.length, Port::kBestTransmitBytes));
   // From here the operation, the head and the file are the port's until the completion.
   const Submission submission = lane_.port.submit_transmit(&files.transmit, context.socket, piece.transfer->file,
                                                            piece.offset, length, piece.head_rest());
@@ -146,6 +146,7 @@ std::size_t Worker::feed_raw(ClientContext& context, ConstBytes bytes) {
 
 void Worker::to_disk(const FileTransferPointer& transfer, const LargePayload& payload) {
   transfer->to_disk.fetch_add(payload.length, std::memory_order_relaxed);
+  add(lane_.counters.file_bytes_received, payload.length);
   DiskJob job;
   job.kind = DiskJob::Kind::write;
   job.transfer = transfer;

@@ -157,6 +157,9 @@ class Port {
   // True when a pending read costs one call and its completion, so that a busy connection is served best by one; false
   // where it is a read tried too early, which costs a call more than waiting for readiness does.
   static const bool kPendingReadsSaveCalls;
+  // What one transmit is best asked for: much, where its completion tells in time how far it came; where it comes only
+  // when everything has been sent, as much as may go unmentioned.
+  static const std::uint32_t kBestTransmitBytes;
   // "epoll", "iocp", "kqueue", "sim".
   static const char* name() noexcept;
 
@@ -220,11 +223,13 @@ class Port {
   // `head`, then `length` bytes of `file` from `offset`, as one stretch of the stream. The file's bytes do not pass
   // through this process's memory. Counts as the socket's one write. `head` and `length` are not both empty; `length`
   // is at most kMostTransmitBytes. The file stays open, and the head where it is, until completion.
-  //   ok           `bytes` of head and range, in order, at least one; fewer than asked: go on from there.
+  //   ok           `bytes` of head and range, in order, at least one; fewer than asked: go on from there. POSIX systems
+  //                tell it after a tenth of a second if not everything was sent by then.
   //   file_shrank  The file ends at or before `offset`. This and io_error, file_too_large, invalid_argument and
   //                out_of_memory are the file's: this operation sent nothing, and the connection is as it was.
   //   others       The connection's, as for a write.
-  // POSIX systems read what is not in memory on the calling thread, which sleeps meanwhile: File::prefetch() first.
+  // POSIX systems send up to 64 KiB on the calling thread, which sleeps while what is not in memory is read
+  // (File::prefetch() helps), and everything else on a thread of their own. out_of_memory: there is no such thread.
   Submission submit_transmit(TransmitOperation* operation, Socket* socket, const File& file, std::uint64_t offset,
                              std::uint32_t length, ConstBytes head) noexcept;
   // Completes with ok on the peer's FIN, with the error on a reset. At most one pending per socket.

@@ -25,6 +25,8 @@ std::uint8_t translate(std::uint32_t events) {
   return what;
 }
 
+constexpr std::uint32_t kAllButRoom = EPOLLIN | EPOLLRDHUP | EPOLLET;
+
 Status watch(int queue, int fd, std::uint32_t events, void* key) {
   epoll_event event = {};
   event.events = events;
@@ -32,6 +34,13 @@ Status watch(int queue, int fd, std::uint32_t events, void* key) {
   if (epoll_ctl(queue, EPOLL_CTL_ADD, fd, &event) == 0) return Status::ok;
   // max_user_watches is a limit on kernel memory.
   return errno == ENOSPC ? Status::out_of_memory : status_from_errno(errno);
+}
+
+void change(int queue, int fd, std::uint32_t events, void* key) {
+  epoll_event event = {};
+  event.events = events;
+  event.data.ptr = key;
+  IOCP_CHECK(epoll_ctl(queue, EPOLL_CTL_MOD, fd, &event) == 0);
 }
 
 }  // namespace
@@ -60,12 +69,16 @@ void Poller::close() noexcept {
   queue_ = -1;
 }
 
-Status Poller::add(int fd, void* key) noexcept {
-  return watch(queue_, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, key);
-}
+Status Poller::add(int fd, void* key) noexcept { return watch(queue_, fd, kAllButRoom | EPOLLOUT, key); }
 
 // Room is reported only after a write has met a full buffer, so add() could ask for it once and for all.
 Status Poller::await_writable(int, void*) noexcept { return Status::ok; }
+
+void Poller::ignore_writable(int fd, void* key) noexcept { change(queue_, fd, kAllButRoom, key); }
+
+void Poller::heed_writable(int fd, void* key) noexcept { change(queue_, fd, kAllButRoom | EPOLLOUT, key); }
+
+Status Poller::add_writable(int fd, void* key) noexcept { return watch(queue_, fd, EPOLLOUT | EPOLLET, key); }
 
 void Poller::remove(int fd) noexcept {
   // close() alone ends a registration only when no other descriptor refers to the same socket. Between the fork

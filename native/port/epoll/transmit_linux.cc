@@ -1,6 +1,7 @@
 // Sending a file on Linux: sendfile(), the head before it held back with MSG_MORE so that both share their segments,
 // and a short queue in front of a reader on the same machine.
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 
@@ -16,6 +17,8 @@ namespace {
 
 // Linux doubles it for its own bookkeeping.
 constexpr int kLocalQueueBytes = 256 * 1024;
+
+constexpr int kFilesNice = 10;
 
 bool within_one_machine(int socket) {
   Address local = local_address_of(socket);
@@ -74,6 +77,9 @@ void prepare_for_files(int socket) noexcept {
   // Refused, it is as it was: slower, not wrong.
   static_cast<void>(set_socket_option(socket, SOL_SOCKET, SO_SNDBUF, kLocalQueueBytes));
 }
+
+// A thread has a priority of its own here. Refused, it is as urgent as the others.
+void prepare_thread_for_files() noexcept { static_cast<void>(setpriority(PRIO_PROCESS, 0, kFilesNice)); }
 
 ssize_t send_file_range(int socket, ConstBytes head, const FileRange& range) noexcept {
   if (head.empty()) return send_range(socket, range);

@@ -39,6 +39,7 @@ class Deadline {
 
 const bool Port::kSharedByWorkers = true;
 const bool Port::kPendingReadsSaveCalls = true;
+const std::uint32_t Port::kBestTransmitBytes = 1024 * 1024;
 const char* Port::name() noexcept { return "iocp"; }
 
 // --- the port itself -----------------------------------------------------------------------------------------------

@@ -72,4 +72,7 @@ ssize_t send_head(int socket, ConstBytes head) noexcept {
 // Nothing is known that would help these systems.
 void prepare_for_files(int) noexcept {}
 
+// A priority belongs to a process here, and what macOS has for threads would slow the disk down as well.
+void prepare_thread_for_files() noexcept {}
+
 }  // namespace iocp

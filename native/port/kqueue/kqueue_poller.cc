@@ -93,6 +93,17 @@ Status Poller::await_writable(int fd, void* key) noexcept {
   return status_of(changes[0]);
 }
 
+// Room is watched on demand as it is.
+void Poller::ignore_writable(int, void*) noexcept {}
+
+void Poller::heed_writable(int, void*) noexcept {}
+
+Status Poller::add_writable(int fd, void* key) noexcept {
+  std::array<struct kevent, 1> changes = {change(fd, EVFILT_WRITE, EV_ADD | EV_CLEAR, key)};
+  apply(queue_, &changes);
+  return status_of(changes[0]);
+}
+
 void Poller::remove(int fd) noexcept {
   // BSD forgets the events of a descriptor that is closed; what imitates it elsewhere does not always.
   std::array<struct kevent, 2> changes = {change(fd, EVFILT_READ, EV_DELETE, nullptr),

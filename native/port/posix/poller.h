@@ -34,6 +34,12 @@ class Poller {
   // Somebody waits for room to write: it is reported once more, at once if it is there already. Does nothing where
   // add() reports every edge of it.
   Status await_writable(int fd, void* key) noexcept;
+  // Between the two, room to write need not be reported, for somebody else writes. The second reports it if it is
+  // there.
+  void ignore_writable(int fd, void* key) noexcept;
+  void heed_writable(int fd, void* key) noexcept;
+  // Instead of add(): every edge of room to write, and nothing else, until remove().
+  Status add_writable(int fd, void* key) noexcept;
   // To be called before `fd` is closed: afterwards no event carries its key.
   void remove(int fd) noexcept;
   // -1 = no limit. 0 events: the time is over, or a signal came.

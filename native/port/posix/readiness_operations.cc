@@ -144,12 +144,10 @@ void Port::State::serve_reads(Socket& socket) noexcept {
 }
 
 void Port::State::serve_write(Socket& socket) noexcept {
-  if (socket.outbound == nullptr) return;
+  // The transmitter looks after its own.
+  if (socket.outbound == nullptr || socket.outbound->kind == OperationKind::transmit) return;
   std::uint32_t bytes = 0;
-  Operation& waiting = *socket.outbound;
-  const Status status = waiting.kind == OperationKind::transmit
-                            ? transmit(socket, static_cast<TransmitOperation&>(waiting), &bytes)
-                            : send(socket, slices_of(waiting), &bytes);
+  const Status status = send(socket, slices_of(*socket.outbound), &bytes);
   if (status == Status::would_block) return;
   deliver(*std::exchange(socket.outbound, nullptr), status, bytes);
 }
@@ -260,6 +258,10 @@ Status Port::State::send(Socket& socket, std::span<const ConstBytes> slices, std
 }
 
 Status Port::State::await_room(Socket& socket) noexcept {
+  if (socket.is(kRoomIgnored)) {
+    socket.clear(kRoomIgnored);
+    poller.heed_writable(socket.fd, &socket);
+  }
   if (socket.is(kRoomAwaited)) return Status::would_block;
   const Status status = poller.await_writable(socket.fd, &socket);
   if (status != Status::ok) return remember(socket, status);

@@ -39,6 +39,7 @@ class Deadline {
 }  // namespace
 
 const bool Port::kPendingReadsSaveCalls = false;
+const std::uint32_t Port::kBestTransmitBytes = 64 * 1024 * 1024;
 
 void OperationQueue::push(Operation& operation) noexcept {
   parked(operation).next = nullptr;
@@ -91,6 +92,7 @@ Status Port::State::open() noexcept {
 void Port::State::close() noexcept {
   IOCP_CHECK(open_sockets.load(std::memory_order_relaxed) == 0);
   IOCP_CHECK(ready.empty() && !has_posted.load(std::memory_order_acquire));
+  transmitter.stop();
   poller.close();
 }
 
@@ -139,9 +141,7 @@ void Port::State::post(Operation& operation) noexcept {
   bool first = false;
   {
     const ScopedLock lock(posted_lock);
-    first = posted.empty();
-    posted.push(operation);
-    has_posted.store(true, std::memory_order_release);
+    first = add_posted(operation);
     counters.posts.add();
     if (first) counters.wakes.add();
   }
@@ -149,6 +149,13 @@ void Port::State::post(Operation& operation) noexcept {
   // sleeps cannot be asked, for it may be a host's event loop that polls host_descriptor().
   // `operation` may already be complete and belong to its owner again; it must not be touched here.
   if (first) poller.wake();
+}
+
+bool Port::State::add_posted(Operation& operation) noexcept {
+  const bool first = posted.empty();
+  posted.push(operation);
+  has_posted.store(true, std::memory_order_release);
+  return first;
 }
 
 void Port::State::take_posted() noexcept {
@@ -159,7 +166,13 @@ void Port::State::take_posted() noexcept {
     taken = std::exchange(posted, OperationQueue());
     has_posted.store(false, std::memory_order_relaxed);
   }
-  while (Operation* const operation = taken.pop()) deliver(*operation, Status::ok, 0);
+  while (Operation* const operation = taken.pop()) {
+    if (operation->kind == OperationKind::transmit) {
+      complete_transmit(static_cast<TransmitOperation&>(*operation));
+    } else {
+      deliver(*operation, Status::ok, 0);
+    }
+  }
 }
 
 // To the wait() in progress while it has room, else to the queue of the next one.
@@ -225,12 +238,17 @@ Status Port::State::adopt(Descriptor* fd, SocketRole role, Socket** out) noexcep
 
 void Port::State::close_socket(Socket& socket, CloseMode mode) noexcept {
   while (Operation* const operation = socket.inbound.pop()) deliver(*operation, Status::cancelled, 0);
-  if (socket.outbound != nullptr) deliver(*socket.outbound, Status::cancelled, 0);
+  bool in_use = false;
+  if (socket.outbound != nullptr && socket.outbound->kind == OperationKind::transmit) {
+    in_use = abandon_transmit(static_cast<TransmitOperation&>(*socket.outbound), socket);
+  } else if (socket.outbound != nullptr) {
+    deliver(*socket.outbound, Status::cancelled, 0);
+  }
   if (socket.hang_up != nullptr) deliver(*socket.hang_up, Status::cancelled, 0);
   if (socket.role == SocketRole::listener) unlink_listener_path(socket.fd);
   if (socket.role != SocketRole::fresh) poller.remove(socket.fd);
   if (mode == CloseMode::reset) make_close_reset(socket.fd);
-  close_descriptor(socket.fd);
+  if (!in_use) close_descriptor(socket.fd);
   open_sockets.fetch_sub(1, std::memory_order_relaxed);
   delete &socket;
 }
@@ -247,10 +265,12 @@ void Port::State::cancel(Operation& operation, Socket& socket) noexcept {
       break;
     case OperationKind::connect:
     case OperationKind::write:
-    case OperationKind::transmit:
       was_parked = socket.outbound == &operation;
       if (was_parked) socket.outbound = nullptr;
       break;
+    case OperationKind::transmit:
+      cancel_transmit(static_cast<TransmitOperation&>(operation), socket);
+      return;
     case OperationKind::hang_up:
       was_parked = socket.hang_up == &operation;
       if (was_parked) socket.hang_up = nullptr;

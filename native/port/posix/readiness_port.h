@@ -21,6 +21,7 @@
 #include "port/posix/descriptor.h"
 #include "port/posix/poller.h"
 #include "port/posix/socket_posix.h"
+#include "port/posix/transmitter.h"
 
 namespace iocp {
 
@@ -67,6 +68,7 @@ constexpr std::uint8_t kPeerClosed = 8;     // FIN came; bytes may be unread
 constexpr std::uint8_t kFailed = 16;        // `error` holds what ended the connection
 constexpr std::uint8_t kRoomAwaited = 32;   // the poller will report room to write
 constexpr std::uint8_t kSentFiles = 64;     // prepare_for_files() has been called
+constexpr std::uint8_t kRoomIgnored = 128;  // the poller does not report room: the transmitter waits for it
 
 class Socket {
  public:
@@ -111,6 +113,8 @@ struct Port::State {
   void poll_until_something(std::int32_t timeout_ms) noexcept;
   void poll_once(int timeout_ms) noexcept;
   void post(Operation& operation) noexcept IOCP_EXCLUDES(posted_lock);
+  // Puts it where wait() finds it; true if there was nothing else.
+  bool add_posted(Operation& operation) noexcept IOCP_REQUIRES(posted_lock);
   void take_posted() noexcept IOCP_EXCLUDES(posted_lock);
   void deliver(Operation& operation, Status status, std::uint32_t bytes) noexcept;
   void hand_out(Operation& operation, Status status, std::uint32_t bytes) noexcept;
@@ -138,7 +142,15 @@ struct Port::State {
   Status await_room(Socket& socket) noexcept;
 
   // --- readiness_transmit.cc
-  Status transmit(Socket& socket, TransmitOperation& operation, std::uint32_t* bytes) noexcept;
+  // would_block: it is not short, or the socket is full.
+  Status transmit_at_once(Socket& socket, TransmitOperation& operation, std::uint32_t* bytes) noexcept;
+  Status give_away(Socket& socket, TransmitOperation& operation) noexcept;
+  Status after_transmit_failed(Socket& socket, int error) noexcept;
+  static void on_transmitted(void* self, TransmitOperation& operation) noexcept;
+  void complete_transmit(TransmitOperation& operation) noexcept;
+  void cancel_transmit(TransmitOperation& operation, Socket& socket) noexcept;
+  // True: the transmitter uses the descriptor at this moment, and closes it afterwards.
+  bool abandon_transmit(TransmitOperation& operation, Socket& socket) noexcept;
 
   Poller poller;
   // Given up for a moment when no descriptor is left, so that a waiting connection can still be turned away.
@@ -153,8 +165,10 @@ struct Port::State {
   bool skipped_poll = false;
 
   Mutex posted_lock;
-  OperationQueue posted IOCP_GUARDED_BY(posted_lock);
-  std::atomic<bool> has_posted{false};  // mirrors !posted.empty(), so that looking needs no lock
+  OperationQueue posted IOCP_GUARDED_BY(posted_lock);  // and transmits that are through
+  std::atomic<bool> has_posted{false};                 // mirrors !posted.empty(), so that looking needs no lock
+
+  Transmitter transmitter{{&State::on_transmitted, this}};
 };
 
 // Shared by these files: the edges of an operation's life, and what a failed call does to its socket.

@@ -59,6 +59,10 @@ TcpInfo read_tcp_info(int fd) noexcept;
 // Before the first send_file_range() on a socket: what the system should know to do it well. Cannot fail.
 void prepare_for_files(int socket) noexcept;
 
+// First thing on a thread that does nothing but send files: it is less urgent than whoever steps a port, or waits for
+// one, and lets them have the processor at once. Cannot fail.
+void prepare_thread_for_files() noexcept;
+
 // A stretch of an open file.
 struct FileRange {
   int fd = -1;

@@ -15,6 +15,7 @@ struct Port::State : SimPort {};
 
 const bool Port::kSharedByWorkers = false;
 const bool Port::kPendingReadsSaveCalls = false;
+const std::uint32_t Port::kBestTransmitBytes = 1024 * 1024;
 
 const char* Port::name() noexcept { return "sim"; }
 

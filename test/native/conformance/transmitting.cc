@@ -276,6 +276,39 @@ TEST("transmit: a cancelled one completes once, and the socket lives on") {
   CHECK(!world.finished(sending));
 }
 
+TEST_WITHIN("transmit: given up at any moment, by either side, it ends exactly once", 60) {
+  constexpr std::size_t kTotal = 4 * 1024 * 1024;
+  Scratch scratch;
+  scratch.write_sparse("large.bin", kTotal, pattern(10));
+  const File file = open_file(scratch, "large.bin");
+  World world;
+  const Listener listener = world.listen();
+  Bytes target(16 * 1024);
+  for (std::size_t round = 0; round < 80; ++round) {
+    const Pair pair = world.connected_pair(listener);
+    TransmitOperation& sending = world.transmit_operation();
+    world.transmit(sending, pair.client, file, 0, kTotal);
+    // From none to some 300 KB: before the first call of the system, during one, and when the socket has been full.
+    for (std::size_t reads = 0; reads < round / 4; ++reads) {
+      std::uint32_t bytes = 0;
+      world.step(0);
+      static_cast<void>(world.port.read_now(pair.server, target, &bytes));
+    }
+    const bool by_peer = round % 4 == 3;
+    if (round % 4 == 0) world.close(pair.client);
+    if (round % 4 == 1) world.close(pair.client, CloseMode::reset);
+    if (round % 4 == 2) world.port.cancel(&sending, pair.client);
+    if (by_peer) world.close(pair.server, CloseMode::reset);
+    const Result ended = world.result(sending);
+    CHECK(ended.status == Status::ok || ended.status == Status::cancelled ||
+          (by_peer && connection_ended(ended.status)));
+    CHECK_EQ(ended.bytes != 0, ended.status == Status::ok);
+    if (round % 4 >= 2) world.close(pair.client);
+    if (!by_peer) world.close(pair.server, CloseMode::reset);
+  }
+  CHECK_EQ(world.pending(), 0U);
+}
+
 TEST("transmit: to a peer that reset it fails as a write does, and raises no signal") {
   Scratch scratch;
   scratch.write("a.bin", pattern(100'000));

@@ -9,10 +9,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <string_view>
 
+#include "conformance/scratch.h"
 #include "conformance/world.h"
 
 namespace conformance {
@@ -104,6 +106,65 @@ TEST("without descriptors listening and connecting fail with too_many_open_files
   CHECK_EQ(world.port.open_stream(Family::ipv4, {}, nullptr, &socket), Status::too_many_open_files);
   Port another;
   CHECK_EQ(another.open(), Status::too_many_open_files);
+}
+
+TEST("without descriptors a long transmit says out_of_memory, sends nothing, and may be tried again") {
+  constexpr std::uint32_t kLength = 256 * 1024;
+  Scratch scratch;
+  scratch.write_sparse("large.bin", kLength, pattern(10));
+  iocp::File file;
+  REQUIRE(iocp::File::open_for_reading(scratch.path("large.bin"), &file) == Status::ok);
+  World world;
+  const Pair pair = world.connected_pair();
+  TransmitOperation& sending = world.transmit_operation();
+  {
+    const NoDescriptorsLeft nothing_left;
+    world.transmit(sending, pair.client, file, 0, kLength);
+    CHECK_EQ(world.result(sending).status, Status::out_of_memory);
+  }
+  world.settle();
+  CHECK_EQ(world.port.counters().transmit_bytes, 0U);
+  world.transmit(sending, pair.client, file, 0, kLength);
+  static_cast<void>(world.receive(pair.server, kLength));
+  CHECK_EQ(world.result(sending).bytes, kLength);
+}
+
+TEST("whoever steps the port hears of a long transmit when it ends, or every tenth of a second") {
+  constexpr std::uint32_t kTotal = 16 * 1024 * 1024;
+  Scratch scratch;
+  scratch.write_sparse("large.bin", kTotal, pattern(10));
+  iocp::File file;
+  REQUIRE(iocp::File::open_for_reading(scratch.path("large.bin"), &file) == Status::ok);
+  World world;
+  World other;  // the reader steps a port of its own
+  const Listener listener = other.listen();
+  AcceptOperation& accepting = other.accept_operation();
+  other.accept(accepting, listener.socket);
+  Socket* const sender = world.open_stream();
+  Operation& connecting = world.operation();
+  world.connect(connecting, sender, listener.address);
+  REQUIRE(world.result(connecting).status == Status::ok);
+  REQUIRE(other.result(accepting).status == Status::ok);
+  Socket* const reader = other.attach(accepting);
+  world.settle();
+
+  Bytes target(64 * 1024);
+  TransmitOperation& sending = world.transmit_operation();
+  std::uint32_t sent = 0;
+  while (sent < kTotal) {
+    const auto begin = std::chrono::steady_clock::now();
+    world.transmit(sending, sender, file, sent, kTotal - sent);
+    while (!world.finished(sending)) {
+      std::uint32_t bytes = 0;
+      const Status read = other.port.read_now(reader, target, &bytes);
+      if (read == Status::would_block) other.step(1);
+      // Whatever there is to be heard is the end.
+      if (polls_readable(world.port.host_descriptor())) CHECK_EQ(world.step(1'000), 1U);
+    }
+    sent += world.result(sending).bytes;
+    const auto took = std::chrono::steady_clock::now() - begin;
+    CHECK(sent == kTotal || took >= std::chrono::milliseconds(100));
+  }
 }
 
 TEST("the host descriptor polls readable for posts and for I/O, and falls silent once they are fetched") {

@@ -73,6 +73,19 @@ TEST("stepping policy: what makes the thread step does not make it stop") {
   CHECK_EQ(windows_until_change(policy, window(80, 20)), 0U);
 }
 
+TEST("stepping policy: many bytes of files bring a thread, and keep it while there are some") {
+  const auto with_files = [](std::uint64_t bytes_per_ms) {
+    SteppingPolicy::Window same = window(100, 90);
+    same.file_bytes_received = bytes_per_ms * kElapsedNs / 1'000'000;
+    return same;
+  };
+  SteppingPolicy policy(2);
+  CHECK_EQ(windows_until_change(policy, with_files(iocp::kFileBytesPerMsMany - 1)), 0U);
+  CHECK_EQ(windows_until_change(policy, with_files(iocp::kFileBytesPerMsMany)), iocp::kWindowsBeforeThread);
+  CHECK_EQ(windows_until_change(policy, with_files(iocp::kFileBytesPerMsFew)), 0U);
+  CHECK_EQ(windows_until_change(policy, with_files(iocp::kFileBytesPerMsFew - 1)), iocp::kWindowsBeforeOwner);
+}
+
 TEST("stepping policy: with one processor the owner always steps") {
   SteppingPolicy policy(1);
   CHECK_EQ(windows_until_change(policy, window(100, 0)), 0U);
