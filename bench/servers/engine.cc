@@ -89,7 +89,7 @@ class EchoServer {
     engine_.take(0, &batch_);
     next_large_ = 0;
     for (const iocp::Mailbox::Range& range : batch_.ranges) read(range);
-    if (!output_.empty()) engine_.submit_batch(output_);
+    if (!output_.empty()) engine_.submit_batch(output_, false);
     output_.clear();
     for (const iocp::LargePayload& large : batch_.larges) std::free(large.memory);
     engine_.delivered(0, batch_);
@@ -134,7 +134,7 @@ class EchoServer {
 
   // As the addon does with what is too large for the batch.
   void echo_at_once(std::uint32_t slot, ConstBytes payload) {
-    if (!output_.empty()) engine_.submit_batch(output_);
+    if (!output_.empty()) engine_.submit_batch(output_, false);
     output_.clear();
     static_cast<void>(engine_.send(slot, generations_[slot], payload, 0));
   }

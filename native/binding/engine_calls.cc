@@ -83,8 +83,12 @@ void EngineWrap::flush(const Napi::CallbackInfo& info) {
   if (phase_ != Phase::running) return;
   const std::size_t size = word(info, 0);
   IOCP_CHECK(size <= output_size_);
-  engine_->submit_batch(ConstBytes(output_bytes_, size));
-  if (!info[1].As<Napi::Boolean>().Value()) kick();
+  const bool more = info[1].As<Napi::Boolean>().Value();
+  const std::uint64_t begin_ns = monotonic_ns();
+  engine_->submit_batch(ConstBytes(output_bytes_, size), more);
+  // Part of the I/O, as far as it was written here.
+  if (steps_itself()) stepping_ns_ += monotonic_ns() - begin_ns;
+  if (!more) kick();
 }
 
 Napi::Value EngineWrap::send_large(const Napi::CallbackInfo& info) {

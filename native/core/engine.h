@@ -28,6 +28,7 @@
 namespace iocp {
 
 class Worker;
+class WriteRun;
 
 enum class OverflowPolicy : std::uint8_t { disconnect, drop, refuse };
 
@@ -118,8 +119,9 @@ class Engine final : public EventSource {
 
   // --- packages out ----------------------------------------------------------------------------------------------
 
-  // Queues every record of an output batch (records.h). The bytes are copied.
-  void submit_batch(ConstBytes batch);
+  // Sends every record of an output batch (records.h); the bytes are the caller's again when it returns. What the owner
+  // may write itself goes out from where it is, unless `more` of the same turn follows; the rest is copied and queued.
+  void submit_batch(ConstBytes batch, bool more);
   // Sends one payload. What the system takes at once is written straight from the caller's memory, when the owner may
   // do that; the rest is copied and queued.
   Status send(std::uint32_t slot, std::uint32_t generation, ConstBytes payload, std::uint32_t flags);
@@ -226,8 +228,14 @@ class Engine final : public EventSource {
   void ring_if_needed(Lane& lane);
 
  private:
-  // Queues the record at the front of `batch`, and those after it that are for the same context; returns the rest.
-  ConstBytes queue_run(ClientContext& context, OutputHeader header, ConstBytes batch);
+  // Sends the record at the front of `batch`, and those after it that are for the same context; returns the rest.
+  ConstBytes queue_run(ClientContext& context, OutputHeader header, ConstBytes batch, bool more);
+  // Whether what is sent now may be written by this thread, with nothing before it.
+  static bool owner_may_write(const ClientContext& context) IOCP_REQUIRES(context.lock);
+  // The same for records that may be written now; stops at the first that must be queued.
+  ConstBytes write_run(ClientContext& context, std::uint32_t slot, std::uint32_t generation, ConstBytes batch)
+      IOCP_REQUIRES(context.lock);
+  void send_run(ClientContext& context, const WriteRun& run, std::size_t framed) IOCP_REQUIRES(context.lock);
   // Whether so many bytes may be queued. Not ok: counted, and dealt with as the options say.
   Status admit(Outgoing& out, ClientContext& context, std::uint64_t bytes) IOCP_REQUIRES(context.lock);
   // Keeps a logical worker's package until hold_others() ends.

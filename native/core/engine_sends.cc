@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/engine.h"
+#include "core/write_run.h"
 #include "port/check.h"
 
 namespace iocp {
@@ -19,7 +20,7 @@ OutputHeader read_output_header(ConstBytes batch) {
 
 }  // namespace
 
-void Engine::submit_batch(ConstBytes batch) {
+void Engine::submit_batch(ConstBytes batch, bool more) {
   ++batches_;
   while (!batch.empty()) {
     const OutputHeader header = read_output_header(batch);
@@ -28,24 +29,71 @@ void Engine::submit_batch(ConstBytes batch) {
       ++outgoing_.sends_to_the_gone;
       batch = batch.subspan(output_record_bytes(header.length));
     } else {
-      batch = queue_run(*context, header, batch);
+      batch = queue_run(*context, header, batch, more);
     }
   }
   send_flushes();
 }
 
-ConstBytes Engine::queue_run(ClientContext& context, OutputHeader header, ConstBytes batch) {
+ConstBytes Engine::queue_run(ClientContext& context, OutputHeader header, ConstBytes batch, bool more) {
   // Packages to one context tend to follow each other: it is found and locked once for all of them.
   ScopedLock guard(context.lock);
   const std::uint32_t slot = header.slot;
   const std::uint32_t generation = header.generation;
-  do {
+  if (!more && owner_may_write(context) && context.accepts_sends()) {
+    batch = write_run(context, slot, generation, batch);
+    if (batch.empty()) return batch;
+    header = read_output_header(batch);
+  }
+  while (header.slot == slot && header.generation == generation) {
     static_cast<void>(queue_package(outgoing_, context, batch.subspan(sizeof header, header.length), header.flags));
     batch = batch.subspan(output_record_bytes(header.length));
     if (batch.empty()) break;
     header = read_output_header(batch);
-  } while (header.slot == slot && header.generation == generation);
+  }
   return batch;
+}
+
+bool Engine::owner_may_write(const ClientContext& context) {
+  return !context.lane.stepped_by_threads.load(std::memory_order_relaxed) && context.queue.empty() &&
+         !context.writing() && !context.retry_queued;
+}
+
+ConstBytes Engine::write_run(ClientContext& context, std::uint32_t slot, std::uint32_t generation, ConstBytes batch) {
+  WriteRun run;
+  std::size_t framed = 0;
+  while (!batch.empty()) {
+    const OutputHeader header = read_output_header(batch);
+    if (header.slot != slot || header.generation != generation || (header.flags & kOutputNotify) != 0) break;
+    const ConstBytes payload = batch.subspan(sizeof header, header.length);
+    Envelope envelope;
+    if ((header.flags & kOutputRaw) == 0 && !encode_envelope(options_.framing, payload, &envelope)) break;
+    const ConstBytes head(envelope.header.data(), envelope.header_bytes);
+    if (run.bytes() + head.size() + payload.size() + envelope.trailer.size() > options_.max_queued_bytes) break;
+    if (!run.add(head, payload, envelope.trailer)) break;
+    if ((header.flags & kOutputRaw) == 0) ++framed;
+    batch = batch.subspan(output_record_bytes(header.length));
+  }
+  if (run.packages() > 0) send_run(context, run, framed);
+  return batch;
+}
+
+void Engine::send_run(ClientContext& context, const WriteRun& run, std::size_t framed) {
+  const std::size_t written = write_through(context, run.slices());
+  if (written < run.bytes()) {
+    SharedBytes* const rest = SharedBytes::copy_of(run.slices(), written);
+    const bool queued = rest != nullptr && context.queue.append_shared(rest);
+    if (rest != nullptr) rest->release();
+    if (!queued) {
+      outgoing_.packages_dropped += run.packages();
+      // Half a package may be out: the stream is of no use any more.
+      if (written > 0) abort(outgoing_, context, Status::out_of_memory);
+      return;
+    }
+    note_queued(outgoing_, context, kOutputRaw);  // the packages are counted below
+  }
+  context.packages_sent += framed;
+  outgoing_.packages_sent += framed;
 }
 
 Status Engine::send(std::uint32_t slot, std::uint32_t generation, ConstBytes payload, std::uint32_t flags) {

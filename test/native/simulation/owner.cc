@@ -314,7 +314,7 @@ void Owner::send(std::uint32_t slot, Context& context, iocp::ConstBytes payload)
 
 void Owner::flush() {
   if (output_.empty()) return;
-  engine_.submit_batch(output_);
+  engine_.submit_batch(output_, false);
   output_.clear();
 }
 

@@ -141,7 +141,7 @@ void Owner::send(Peer peer, ConstBytes payload, std::uint32_t flags) {
 
 void Owner::flush() {
   if (output_.empty()) return;
-  engine_.submit_batch(output_);
+  engine_.submit_batch(output_, false);
   output_.clear();
 }
 

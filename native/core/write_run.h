@@ -1,0 +1,63 @@
+// Consecutive packages of one context, laid out for one gathered write: what is small is copied into one stretch, what
+// is not stays where its sender has it. Lives for the length of a call; allocates nothing.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+#include "port/port.h"
+
+namespace iocp {
+
+class WriteRun {
+ public:
+  // A part up to this size costs less to copy than a slice of its own costs the kernel.
+  static constexpr std::size_t kCopiedPartMax = 1024;
+
+  // False: it would not fit, and nothing was added.
+  bool add(ConstBytes header, ConstBytes payload, ConstBytes trailer) noexcept {
+    const bool copied = payload.size() <= kCopiedPartMax;
+    const std::size_t staged = header.size() + trailer.size() + (copied ? payload.size() : 0);
+    if (staged > staging_.size() - staged_ || count_ + 3 > slices_.size()) return false;
+    stage(header);
+    if (copied) {
+      stage(payload);
+    } else {
+      slices_[count_++] = payload;
+    }
+    stage(trailer);
+    bytes_ += header.size() + payload.size() + trailer.size();
+    ++packages_;
+    return true;
+  }
+
+  std::span<const ConstBytes> slices() const noexcept { return std::span(slices_).first(count_); }
+  std::size_t bytes() const noexcept { return bytes_; }
+  std::size_t packages() const noexcept { return packages_; }
+
+ private:
+  // Behind the last slice when that is staged too, else as a slice of its own.
+  void stage(ConstBytes part) noexcept {
+    if (part.empty()) return;
+    std::uint8_t* const at = staging_.data() + staged_;
+    std::memcpy(at, part.data(), part.size());
+    staged_ += part.size();
+    if (count_ > 0 && slices_[count_ - 1].data() + slices_[count_ - 1].size() == at) {
+      slices_[count_ - 1] = ConstBytes(slices_[count_ - 1].data(), slices_[count_ - 1].size() + part.size());
+    } else {
+      slices_[count_++] = ConstBytes(at, part.size());
+    }
+  }
+
+  std::array<ConstBytes, Port::kMaxSlices> slices_;
+  std::size_t count_ = 0;
+  std::size_t bytes_ = 0;
+  std::size_t packages_ = 0;
+  std::size_t staged_ = 0;
+  std::array<std::uint8_t, 16 * 1024> staging_;  // uninitialised
+};
+
+}  // namespace iocp
