@@ -53,8 +53,6 @@ constexpr std::size_t kAcceptsPosted = 8;
 constexpr std::size_t kCompletionsPerWait = 256;
 // Finished submissions a step reacts to before it looks at the port and the clock again.
 constexpr std::size_t kReactionsPerStep = 1024;
-// … and the bytes of files after which it does so all the same.
-constexpr std::uint64_t kFileBytesPerStep = 256 * 1024;
 
 // A context that received nothing for this long gives its pending reads back and waits with a zero-byte read.
 constexpr std::uint32_t kActiveReadIdleMs = 1'000;

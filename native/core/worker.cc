@@ -201,18 +201,13 @@ void Worker::note(Operation* operation, const Submission& submission) {
 }
 
 void Worker::react_to_finished() {
-  // Reactions may finish more submissions at once; the bounds give the port and the clock their turn. Files on their
-  // way to fast readers would keep everybody else waiting long before they came to a number of reactions.
-  std::uint64_t of_files = 0;
-  for (std::size_t done = 0;
-       finished_next_ < finished_.size() && done < kReactionsPerStep && of_files < kFileBytesPerStep; ++done) {
+  // Reactions may finish more submissions at once; the bound gives the port and the clock their turn.
+  for (std::size_t done = 0; finished_next_ < finished_.size() && done < kReactionsPerStep; ++done) {
     const Completion completion = finished_[finished_next_++];
-    if (static_cast<Tag>(completion.operation->tag) == Tag::transmit) of_files += completion.bytes;
     react(completion);
   }
-  // With such readers the list may not be empty for a long time: what was dealt with goes.
-  if (finished_next_ == finished_.size() || finished_next_ >= kReactionsPerStep) {
-    finished_.erase(finished_.begin(), finished_.begin() + static_cast<std::ptrdiff_t>(finished_next_));
+  if (finished_next_ == finished_.size()) {
+    finished_.clear();
     finished_next_ = 0;
   }
 }

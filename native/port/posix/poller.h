@@ -40,7 +40,8 @@ class Poller {
   void heed_writable(int fd, void* key) noexcept;
   // Instead of add(): every edge of room to write, and nothing else, until remove().
   Status add_writable(int fd, void* key) noexcept;
-  // To be called before `fd` is closed: afterwards no event carries its key.
+  // To be called before `fd` is closed: afterwards no event carries its key, but those that a wait() has in hand.
+  // ANY_THREAD.
   void remove(int fd) noexcept;
   // -1 = no limit. 0 events: the time is over, or a signal came.
   std::size_t wait(std::span<PollEvent> out, int timeout_ms) noexcept;

@@ -238,16 +238,17 @@ Status Port::State::adopt(Descriptor* fd, SocketRole role, Socket** out) noexcep
 
 void Port::State::close_socket(Socket& socket, CloseMode mode) noexcept {
   while (Operation* const operation = socket.inbound.pop()) deliver(*operation, Status::cancelled, 0);
+  if (socket.hang_up != nullptr) deliver(*socket.hang_up, Status::cancelled, 0);
+  if (socket.role == SocketRole::listener) unlink_listener_path(socket.fd);
+  if (socket.role != SocketRole::fresh) poller.remove(socket.fd);
+  if (mode == CloseMode::reset) make_close_reset(socket.fd);
+  // Last: the transmitter may be using the descriptor, and closes it then, at any moment from here on.
   bool in_use = false;
   if (socket.outbound != nullptr && socket.outbound->kind == OperationKind::transmit) {
     in_use = abandon_transmit(static_cast<TransmitOperation&>(*socket.outbound), socket);
   } else if (socket.outbound != nullptr) {
     deliver(*socket.outbound, Status::cancelled, 0);
   }
-  if (socket.hang_up != nullptr) deliver(*socket.hang_up, Status::cancelled, 0);
-  if (socket.role == SocketRole::listener) unlink_listener_path(socket.fd);
-  if (socket.role != SocketRole::fresh) poller.remove(socket.fd);
-  if (mode == CloseMode::reset) make_close_reset(socket.fd);
   if (!in_use) close_descriptor(socket.fd);
   open_sockets.fetch_sub(1, std::memory_order_relaxed);
   delete &socket;
