@@ -78,7 +78,7 @@ describe.each(WORKERS)('connect with ioWorkers %i', (ioWorkers) => {
       port,
       message: `connect ECONNREFUSED: connection refused 127.0.0.1:${port}`,
     });
-    expect((error as { errno: number }).errno).toBeLessThan(0);
+    expect((error as NodeJS.ErrnoException).errno).toBeLessThan(0);
   });
 
   it('gives up after timeoutMs', async () => {
