@@ -3,7 +3,6 @@
 #include "core/write_run.h"
 
 #include <string>
-#include <vector>
 
 #include "support/test.h"
 
