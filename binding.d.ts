@@ -53,7 +53,7 @@ export const layout: {
  * | kind | extra | words, then text |
  * |---|---|---|
  * | package = 1 | – | `length` payload bytes |
- * | large = 2 | – | none: the payload is the next element of `larges` |
+ * | large = 2 | – | bytes, offset: the payload is the next element of `larges`, or, when bytes is not 0, that part of it |
  * | connected = 3 | – | generation, token (0 = accepted), listener id (0 = outgoing), remote port, local port, family (4, 6, 0 = local), remote text bytes, local text bytes; both texts |
  * | ended = 4 | – | none: the peer sent FIN; answer with `finish` |
  * | drain = 5 | queued bytes | none |

@@ -160,18 +160,23 @@ export class EventReader {
       const slot = words[word + 1] as number;
       const length = words[word + 2] as number;
       const body = at + RECORD_HEADER_BYTES;
-      // A large payload is beside the slab, whatever its length.
-      const inside = kind === Kind.large ? 0 : length;
-      at = body + ((inside + (RECORD_ALIGNMENT - 1)) & -RECORD_ALIGNMENT);
+      at = body + ((length + (RECORD_ALIGNMENT - 1)) & -RECORD_ALIGNMENT);
       this.#at = at;
       if (kind === Kind.package) {
         sink.onPackage(slot, new PayloadView(memory, body, length));
       } else if (kind === Kind.large) {
-        sink.onPackage(slot, this.#larges[this.#nextLarge++] as Buffer);
+        sink.onPackage(slot, this.#large(words[word + 4] as number, words[word + 5] as number));
       } else {
         this.#dispatchRare(kind, slot, words, word + 4, words[word + 3] as number);
       }
     }
+  }
+
+  /** The next large payload: a Buffer of its own, or `length` bytes of the block it was received into. */
+  #large(length: number, offset: number): Buffer {
+    const buffer = this.#larges[this.#nextLarge++] as Buffer;
+    if (length === 0) return buffer;
+    return new PayloadView(buffer.buffer as ArrayBuffer, buffer.byteOffset + offset, length);
   }
 
   /** Moves to the next row; false = everything was read. */

@@ -15,7 +15,8 @@ constexpr int kTurnsPerReady = 4;
 
 }  // namespace
 
-EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineWrap>(info), policy_(1) {
+EngineWrap::EngineWrap(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<EngineWrap>(info), payload_buffers_(info.Env()), policy_(1) {
   BindingOptions options = read_options(info[0].As<Napi::Object>());
   io_threads_ = options.io_threads;
   policy_ = SteppingPolicy(options.processors);
@@ -30,7 +31,9 @@ EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine
   const bool adaptive = options.adaptive && io_threads_ == 0;
   engine_ = std::make_unique<Engine>(options.engine, io_threads_ > 0 || adaptive ? doorbell : Doorbell{});
   if (adaptive) standby_ = std::make_unique<StandbyThread>(*engine_, doorbell);
-  pump_ = std::make_unique<EventPump>(*engine_, info[1].As<Napi::Function>(), info[2].As<Napi::Int32Array>());
+  if (!options.engine.deliver_to_workers) engine_->use(&payload_buffers_);
+  pump_ = std::make_unique<EventPump>(*engine_, info[1].As<Napi::Function>(), info[2].As<Napi::Int32Array>(),
+                                      &payload_buffers_);
   auto output = info[3].As<Napi::Uint8Array>();
   output_ = Napi::Persistent(output);
   output_bytes_ = output.Data();
@@ -99,6 +102,16 @@ void EngineWrap::close_doorbell() {
 
 bool EngineWrap::steps_itself() const { return io_threads_ == 0 && (standby_ == nullptr || standby_->owner_steps()); }
 
+void EngineWrap::begin_step() {
+  stepping_ = true;
+  payload_buffers_.admit();
+}
+
+void EngineWrap::end_step() {
+  payload_buffers_.refuse();
+  stepping_ = false;
+}
+
 void EngineWrap::ring(void* self) {
   // Fails only while the environment goes away, and then nobody wants the events.
   static_cast<void>(
@@ -127,10 +140,10 @@ void EngineWrap::on_host_ready() {
   std::uint64_t now_ns = monotonic_ns();
   for (int turn = 0; turn < kTurnsPerReady; ++turn) {
     const std::uint64_t begin_ns = now_ns;
-    stepping_ = true;
+    begin_step();
     const bool full = worker.collect(0) == kCompletionsPerWait;
     worker.step(begin_ns / 1'000'000);
-    stepping_ = false;
+    end_step();
     stepping_ns_ += monotonic_ns() - begin_ns;
     pump_->pump(Env());
     now_ns = monotonic_ns();
@@ -143,9 +156,9 @@ void EngineWrap::on_host_ready() {
 void EngineWrap::kick() {
   if (phase_ != Phase::running || stepping_ || !steps_itself()) return;
   const std::uint64_t begin_ns = monotonic_ns();
-  stepping_ = true;
+  begin_step();
   engine_->worker(0).run_commands(begin_ns / 1'000'000);
-  stepping_ = false;
+  end_step();
   stepping_ns_ += monotonic_ns() - begin_ns;
   if (!pump_->pumping()) plan_next_turn();
 }
@@ -212,6 +225,7 @@ void EngineWrap::take_down() {
   const bool has_loop = host_loop_.is_open();
   if (has_loop) host_loop_.close([](void* self) { static_cast<EngineWrap*>(self)->release_environment(); }, this);
   engine_->shut_down();
+  payload_buffers_.close();
   close_doorbell();
   if (!has_loop) release_environment();
 }

@@ -13,13 +13,15 @@ namespace {
 constexpr std::size_t kRowWords = 4;
 // After so many rounds the event loop gets its turn even if events keep coming.
 constexpr int kRoundsMax = 8;
-// … and after so many bytes of large payloads: their memory can only be given back between turns.
+// … and after so many bytes of wrapped payloads: their memory can only be given back between turns.
 constexpr std::size_t kLargeBytesPerTurn = 4 * 1024 * 1024;
 
 }  // namespace
 
-EventPump::EventPump(EventSource& source, const Napi::Function& deliver, const Napi::Int32Array& ranges)
+EventPump::EventPump(EventSource& source, const Napi::Function& deliver, const Napi::Int32Array& ranges,
+                     PayloadBuffers* blocks)
     : source_(source),
+      blocks_(blocks),
       ranges_(Napi::Persistent(ranges)),
       rows_(const_cast<Napi::Int32Array&>(ranges).Data()),
       rows_max_(ranges.ElementLength() / kRowWords),
@@ -117,14 +119,19 @@ bool EventPump::take_larges(napi_env env, napi_value* array) {
   bool good = napi_create_array_with_length(env, batch_.larges.size(), array) == napi_ok;
   for (std::uint32_t i = 0; i < batch_.larges.size(); ++i) {
     napi_value buffer = nullptr;
-    delivered_large_bytes_ += batch_.larges[i].length;
-    good = make_buffer(env, batch_.larges[i], &buffer) && good && napi_set_element(env, *array, i, buffer) == napi_ok;
+    good = buffer_of(env, batch_.larges[i], &buffer) && good && napi_set_element(env, *array, i, buffer) == napi_ok;
   }
   batch_.larges.clear();
   return good;
 }
 
-bool EventPump::make_buffer(napi_env env, const LargePayload& large, napi_value* buffer) {
+bool EventPump::buffer_of(napi_env env, const LargePayload& large, napi_value* buffer) {
+  if (large.allocator != nullptr) return blocks_->take(large.block, buffer);
+  delivered_large_bytes_ += large.length;
+  return wrap(env, large, buffer);
+}
+
+bool EventPump::wrap(napi_env env, const LargePayload& large, napi_value* buffer) {
   const auto finalize = [](napi_env, void*, void* memory) { std::free(memory); };
   if (napi_create_external_buffer(env, large.length, large.payload, finalize, large.memory, buffer) == napi_ok) {
     return true;

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 
+#include "binding/payload_buffers.h"
 #include "core/event_source.h"
 #include "core/limits.h"
 
@@ -14,7 +15,9 @@ namespace iocp {
 
 class EventPump {
  public:
-  EventPump(EventSource& source, const Napi::Function& deliver, const Napi::Int32Array& ranges);
+  // `blocks`: whose blocks some large payloads are; null where there are none.
+  EventPump(EventSource& source, const Napi::Function& deliver, const Napi::Int32Array& ranges,
+            PayloadBuffers* blocks = nullptr);
   EventPump(const EventPump&) = delete;
   EventPump& operator=(const EventPump&) = delete;
 
@@ -35,11 +38,13 @@ class EventPump {
   void deliver_batch(napi_env env, std::size_t first, std::size_t count);
   // False when JavaScript cannot run any more.
   bool take_larges(napi_env env, napi_value* array);
-  static bool make_buffer(napi_env env, const LargePayload& large, napi_value* buffer);
+  bool buffer_of(napi_env env, const LargePayload& large, napi_value* buffer);
+  static bool wrap(napi_env env, const LargePayload& large, napi_value* buffer);
   // True when a listener threw.
   bool call_deliver(napi_env env, std::uint32_t count, napi_value larges);
 
   EventSource& source_;
+  PayloadBuffers* const blocks_;
   napi_ref deliver_ = nullptr;
   Napi::Reference<Napi::Int32Array> ranges_;
   std::int32_t* rows_;

@@ -37,7 +37,7 @@ void tell(FileTransfer& transfer, FileEvent event, Status status, std::uint64_t 
 }
 
 DiskQueue::~DiskQueue() {
-  for (const DiskJob& job : jobs_) std::free(job.bytes.memory);
+  for (const DiskJob& job : jobs_) job.bytes.free();
 }
 
 void DiskQueue::push(DiskJob job) {
@@ -174,7 +174,7 @@ void DiskQueue::write(FileTransfer& transfer, const LargePayload& bytes) {
       fail(transfer, status);
     }
   }
-  std::free(bytes.memory);
+  bytes.free();
   wrote(transfer, bytes.length);
 }
 

@@ -297,7 +297,7 @@ void Engine::shut_down() {
     static_cast<void>(disk_.step());
     for (const auto& lane : lanes_) {
       lane->mailbox.take(&batch);
-      for (const LargePayload& payload : batch.larges) std::free(payload.memory);
+      for (const LargePayload& payload : batch.larges) payload.free();
       recycle(batch.disconnected);
     }
   }

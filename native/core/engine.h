@@ -94,6 +94,11 @@ class Engine final : public EventSource {
 
   const EngineOptions& options() const noexcept { return options_; }
 
+  // Whence large payloads get memory while the owner steps; outlives the engine. Before start(), and not when packages
+  // are for logical workers, to whom the owner's blocks mean nothing. Null, as at first: the C library's.
+  void use(PayloadAllocator* allocator) noexcept { payload_allocator_ = allocator; }
+  PayloadAllocator* payload_allocator() const noexcept { return payload_allocator_; }
+
   // Opens the ports. Anything but ok leaves nothing open.
   Status start();
   // Ends everything at once: resets every connection, swallows every event, closes the ports. No worker may be
@@ -276,6 +281,7 @@ class Engine final : public EventSource {
   std::vector<std::unique_ptr<Worker>> workers_;
   Outgoing outgoing_;  // collected while a batch is queued
   const std::shared_ptr<Roster> roster_;
+  PayloadAllocator* payload_allocator_ = nullptr;
   DiskQueue disk_;
   std::map<std::uint32_t, FileTransferPointer> files_;
 

@@ -54,8 +54,9 @@ class Framer {
   static constexpr std::size_t kSurplusMax = 128;
   using Surplus = std::array<std::uint8_t, kSurplusMax>;
 
-  // Where the next bytes of a large package may be received straight into; empty when that is not worth it.
-  MutableBytes direct_target() noexcept;
+  // Where the next bytes of a large package may be received straight into; empty when that is not worth it. A payload
+  // that is claimed whole and has hardly begun gets a block of `allocator`, if there is one and it has one.
+  MutableBytes direct_target(PayloadAllocator* allocator = nullptr) noexcept;
   // That many bytes were received there. What belongs to the next package is moved to `surplus`; feed() it next, be it
   // empty or not.
   ConstBytes direct_received(std::size_t bytes, Surplus& surplus) noexcept;
@@ -69,7 +70,7 @@ class Framer {
 
   void reset() noexcept {
     if (partial_ == nullptr) return;
-    std::free(partial_->memory);
+    partial_->free_memory();
     delete partial_;
     partial_ = nullptr;
   }
@@ -83,12 +84,21 @@ class Framer {
     std::size_t received = 0;
     bool known = false;  // frame is valid
     Frame frame;
+    PayloadAllocator* allocator = nullptr;  // null: memory is the C library's
+    std::uint32_t block = 0;
+
+    LargePayload payload() const noexcept {
+      return {memory, memory + frame.payload_offset, static_cast<std::size_t>(frame.payload_length), allocator, block};
+    }
+    void free_memory() const noexcept { payload().free(); }
   };
 
   static constexpr std::size_t kDirectReadMin = 16 * 1024;
 
   bool append(ConstBytes bytes) noexcept;
   bool grow(std::size_t wanted) noexcept;
+  // Moves what was received so far into a block that has room for all of the package. False: it stays where it is.
+  bool move_into_block(PayloadAllocator& allocator) noexcept;
   // How many more bytes are worth copying before inspect() may know more.
   std::size_t bytes_to_learn(const Framing& framing, std::size_t available) const noexcept;
   // Continues the partial package with bytes[*at…].
@@ -108,12 +118,13 @@ class Framer {
   bool expects_large_ = false;
 };
 
-inline MutableBytes Framer::direct_target() noexcept {
+inline MutableBytes Framer::direct_target(PayloadAllocator* allocator) noexcept {
   if (partial_ == nullptr || !partial_->known) return {};
   const std::uint64_t missing = partial_->frame.total - partial_->received;
   if (missing < kDirectReadMin) return {};
   if (partial_->capacity - partial_->received < kDirectReadMin) {
-    if (!grow(std::max(kPartialBytesFirst, partial_->received * 2))) return {};
+    const bool moved = allocator != nullptr && move_into_block(*allocator);
+    if (!moved && !grow(std::max(kPartialBytesFirst, partial_->received * 2))) return {};
   }
   const std::size_t beyond = partial_->capacity == partial_->frame.total ? kSurplusMax : 0;
   return MutableBytes(partial_->memory + partial_->received, partial_->capacity - partial_->received + beyond);
@@ -139,6 +150,23 @@ inline bool Framer::grow(std::size_t wanted) noexcept {
   if (memory == nullptr) return false;
   partial_->memory = static_cast<std::uint8_t*>(memory);
   partial_->capacity = wanted;
+  return true;
+}
+
+inline bool Framer::move_into_block(PayloadAllocator& allocator) noexcept {
+  const Frame& frame = partial_->frame;
+  const bool worth_it = partial_->allocator == nullptr && frame.payload_length > kInlinePayloadMax &&
+                        frame.total <= kPartialBytesFirst && partial_->received <= kSurplusMax;
+  if (!worth_it) return false;
+  const auto total = static_cast<std::size_t>(frame.total);
+  const PayloadAllocator::Block block = allocator.acquire(total + kSurplusMax);
+  if (block.memory == nullptr) return false;
+  std::memcpy(block.memory, partial_->memory, partial_->received);
+  partial_->free_memory();
+  partial_->memory = block.memory;
+  partial_->capacity = total;
+  partial_->allocator = &allocator;
+  partial_->block = block.number;
   return true;
 }
 
@@ -195,9 +223,10 @@ bool Framer::emit_partial(Sink& sink) noexcept {
   if (length <= kInlinePayloadMax) {
     if (!sink.package(ConstBytes(partial_->memory + offset, length))) return false;
   } else {
-    const LargePayload large = {partial_->memory, partial_->memory + offset, length};
-    if (!sink.large(large)) return false;
-    partial_->memory = nullptr;  // the sink owns it now
+    if (!sink.large(partial_->payload())) return false;
+    // The sink owns it now.
+    partial_->memory = nullptr;
+    partial_->allocator = nullptr;
   }
   reset();
   return true;

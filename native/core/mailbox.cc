@@ -17,7 +17,7 @@ void Mailbox::Batch::clear() noexcept {
 }
 
 Mailbox::~Mailbox() {
-  for (const LargePayload& payload : larges_) std::free(payload.memory);
+  for (const LargePayload& payload : larges_) payload.free();
 }
 
 void Mailbox::supply(std::uint32_t index, std::uint8_t* memory, std::size_t bytes) {
@@ -168,14 +168,19 @@ bool Mailbox::Writer::package(std::uint32_t slot, ConstBytes payload) {
 bool Mailbox::Writer::large(std::uint32_t slot, const LargePayload& payload) {
   Mailbox& box = mailbox_;
   if (box.discarding_) {
-    std::free(payload.memory);
+    payload.free();
     return true;
   }
   if (!box.overflow_.empty() || box.large_bytes_ >= kLargeWaitingBytesMax) return false;
-  std::uint8_t* at = box.reserve(sizeof(RecordHeader));
+  // Memory of the C library is wrapped from the payload on; a block is handed over whole.
+  const bool block = payload.allocator != nullptr;
+  const std::uint32_t place[] = {block ? static_cast<std::uint32_t>(payload.length) : 0,
+                                 block ? static_cast<std::uint32_t>(payload.payload - payload.memory) : 0};
+  std::uint8_t* at = box.reserve(record_bytes(sizeof place));
   if (at == nullptr) return false;
-  const RecordHeader header = {static_cast<std::uint32_t>(RecordKind::large), slot, 0, 0};
+  const RecordHeader header = {static_cast<std::uint32_t>(RecordKind::large), slot, sizeof place, 0};
   std::memcpy(at, &header, sizeof header);
+  std::memcpy(at + sizeof header, place, sizeof place);
   box.larges_.push_back(payload);
   box.large_bytes_ += payload.length;
   return true;

@@ -11,6 +11,7 @@
 #include <initializer_list>
 #include <vector>
 
+#include "core/large_payload.h"
 #include "core/records.h"
 #include "port/mutex.h"
 #include "port/port.h"
@@ -18,13 +19,6 @@
 namespace iocp {
 
 class ClientContext;
-
-// A payload in memory of its own. Whoever holds it must std::free(memory).
-struct LargePayload {
-  std::uint8_t* memory = nullptr;
-  std::uint8_t* payload = nullptr;  // inside memory
-  std::size_t length = 0;
-};
 
 class Mailbox {
  public:

@@ -179,11 +179,11 @@ void Worker::take_chunk(ClientContext& context, LargePayload chunk) {
   }
   const std::size_t length = chunk.length - kFileChunkHeadBytes;
   if (transfer == nullptr || length == 0) {
-    std::free(chunk.memory);  // on its way when the transfer was given up
+    chunk.free();  // on its way when the transfer was given up
     return;
   }
   if (length > transfer->credit || length > transfer->expected) {
-    std::free(chunk.memory);
+    chunk.free();
     ContextFiles::take_out(context.files->receiving, *transfer);
     tell(*transfer, FileEvent::failed, Status::protocol_violation, 0);
     return;

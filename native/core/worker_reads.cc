@@ -135,7 +135,7 @@ void Worker::read_until_empty(ClientContext& context) {
   while (budget > 0) {
     const MutableBytes raw = raw_target(context);
     if (context.state == ContextState::closed) return;
-    const MutableBytes direct = raw.empty() ? context.framer.direct_target() : raw;
+    const MutableBytes direct = raw.empty() ? context.framer.direct_target(engine_.payload_allocator()) : raw;
     const std::size_t most = context.framer.expects_large() ? Framer::kSurplusMax : kScratchBytes;
     const MutableBytes target = direct.empty() ? MutableBytes(scratch_.get(), most) : direct;
     std::uint32_t count = 0;
