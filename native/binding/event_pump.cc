@@ -58,6 +58,7 @@ void EventPump::pump(napi_env env) {
       source_.delivered(lane, batch_);
     }
   }
+  if (blocks_ != nullptr) blocks_->take_back_released();
   pumping_ = false;
 }
 

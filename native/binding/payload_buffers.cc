@@ -1,3 +1,4 @@
+// Node-API calls V8 for memory here, and nowhere else in a step; whatever it refuses, the C library may still have.
 #include "binding/payload_buffers.h"
 
 #include "port/check.h"
@@ -30,7 +31,6 @@ PayloadAllocator::Block PayloadBuffers::acquire(std::size_t bytes) noexcept {
   if (std::this_thread::get_id() != thread_ || !admitted_) return {};
   const Scope scope(env_);
   if (!scope.good()) return {};
-  take_back_released();
   void* memory = nullptr;
   napi_value buffer = nullptr;
   if (napi_create_buffer(env_, bytes, &memory, &buffer) != napi_ok) {
@@ -70,19 +70,6 @@ bool PayloadBuffers::take(std::uint32_t number, napi_value* buffer) noexcept {
   return true;
 }
 
-void PayloadBuffers::close() noexcept {
-  if (held_ != nullptr) static_cast<void>(napi_delete_reference(env_, held_));
-  held_ = nullptr;
-  admitted_ = false;
-}
-
-napi_value PayloadBuffers::held() noexcept {
-  napi_value array = nullptr;
-  if (held_ != nullptr) return napi_get_reference_value(env_, held_, &array) == napi_ok ? array : nullptr;
-  if (napi_create_array(env_, &array) != napi_ok) return nullptr;
-  return napi_create_reference(env_, array, 1, &held_) == napi_ok ? array : nullptr;
-}
-
 void PayloadBuffers::take_back_released() noexcept {
   if (!any_released_.load(std::memory_order_relaxed)) return;
   std::vector<std::uint32_t> released;
@@ -95,6 +82,19 @@ void PayloadBuffers::take_back_released() noexcept {
     napi_value buffer = nullptr;
     if (!take(number, &buffer)) return;
   }
+}
+
+void PayloadBuffers::close() noexcept {
+  if (held_ != nullptr) static_cast<void>(napi_delete_reference(env_, held_));
+  held_ = nullptr;
+  admitted_ = false;
+}
+
+napi_value PayloadBuffers::held() noexcept {
+  napi_value array = nullptr;
+  if (held_ != nullptr) return napi_get_reference_value(env_, held_, &array) == napi_ok ? array : nullptr;
+  if (napi_create_array(env_, &array) != napi_ok) return nullptr;
+  return napi_create_reference(env_, array, 1, &held_) == napi_ok ? array : nullptr;
 }
 
 }  // namespace iocp

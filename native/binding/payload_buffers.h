@@ -31,13 +31,14 @@ class PayloadBuffers final : public PayloadAllocator {
   void release(std::uint32_t number) noexcept override IOCP_EXCLUDES(mutex_);
   // The Buffer of a block, which is the caller's now. False when JavaScript cannot run any more.
   bool take(std::uint32_t number, napi_value* buffer) noexcept;
+  // Lets go of those that were released. Inside a scope for handles.
+  void take_back_released() noexcept IOCP_EXCLUDES(mutex_);
   // Lets go of every block that was not taken; what holds one must not touch its memory any more.
   void close() noexcept;
 
  private:
   // The Array, made when it is first wanted; null when that cannot be.
   napi_value held() noexcept;
-  void take_back_released() noexcept IOCP_EXCLUDES(mutex_);
 
   const napi_env env_;
   const std::thread::id thread_;

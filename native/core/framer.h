@@ -94,6 +94,8 @@ class Framer {
   };
 
   static constexpr std::size_t kDirectReadMin = 16 * 1024;
+  // Copying more than this into a block costs about what the block saves.
+  static constexpr std::size_t kMovedBytesMax = 16 * 1024;
 
   bool append(ConstBytes bytes) noexcept;
   bool grow(std::size_t wanted) noexcept;
@@ -156,7 +158,7 @@ inline bool Framer::grow(std::size_t wanted) noexcept {
 inline bool Framer::move_into_block(PayloadAllocator& allocator) noexcept {
   const Frame& frame = partial_->frame;
   const bool worth_it = partial_->allocator == nullptr && frame.payload_length > kInlinePayloadMax &&
-                        frame.total <= kPartialBytesFirst && partial_->received <= kSurplusMax;
+                        frame.total <= kPartialBytesFirst && partial_->received <= kMovedBytesMax;
   if (!worth_it) return false;
   const auto total = static_cast<std::size_t>(frame.total);
   const PayloadAllocator::Block block = allocator.acquire(total + kSurplusMax);

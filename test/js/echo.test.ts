@@ -2,6 +2,8 @@
 // cut, and however the engine is stepped.
 
 import { createHash } from 'node:crypto';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 import type { ClientContext } from 'iocp';
 import { describe, expect, it } from 'vitest';
@@ -16,10 +18,19 @@ import {
   RawPeer,
   seeded,
   server,
+  until,
   WORKERS,
 } from './support.js';
 
 const SIZES = [0, 1, 2, 7, 8, 9, 100, 1023, 4096, 16_383, 16_384, 16_385, 65_536, 1_048_576];
+
+/** Runs a full collection, which a test may not do by itself. */
+function collectGarbage(): void {
+  const bun = (globalThis as { Bun?: { gc(force: boolean): void } }).Bun;
+  if (bun !== undefined) return bun.gc(true);
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+}
 
 const digest = (bytes: Uint8Array): string => createHash('sha1').update(bytes).digest('hex');
 
@@ -165,6 +176,52 @@ describe.each(WORKERS)('with ioWorkers %i', (ioWorkers) => {
       return !payload.every((byte) => byte === value);
     });
     expect(wrong.length).toBe(0);
+  });
+
+  it('leaves large payloads that are kept as they came, whatever comes after them', async () => {
+    const { server: made, outgoing } = await pair({ ioWorkers });
+    const sizes = Array.from({ length: 150 }, (_, number) => 16_385 + ((number * 7919) % 120_000));
+    const arrived = packages(made, sizes.length);
+    sizes.forEach((size, number) => outgoing.send(pattern(size, number)));
+    const kept = await arrived;
+    const garbage = packages(made, 150);
+    for (let number = 0; number < 150; number++) outgoing.send(Buffer.alloc(60_000, 255));
+    await garbage;
+    const wrong = kept.filter((payload, number) => {
+      payload[0]! ^= 1; // theirs to write to
+      payload[0]! ^= 1;
+      return !payload.equals(pattern(sizes[number]!, number));
+    });
+    expect(wrong.length).toBe(0);
+    expect(kept.every((payload) => Object.getPrototypeOf(payload) === Buffer.prototype)).toBe(true);
+  });
+
+  it('gives back the memory of large packages whose peers ended in the middle of them', async () => {
+    const { server: made, port } = await server({ ioWorkers });
+    const ended: string[] = [];
+    made.on('disconnect', (_context, reason) => ended.push(String(reason.code)));
+    const half = frame(Buffer.alloc(100_000)).subarray(0, 30_000);
+    const hold = async (peers: number) => {
+      const before = ended.length;
+      await Promise.all(
+        Array.from({ length: peers }, async () => {
+          const peer = await RawPeer.connect({ port });
+          // The header alone first, so that the rest is received in its place.
+          peer.socket.write(half.subarray(0, 10));
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          await new Promise((resolve) => peer.socket.write(half.subarray(10), resolve));
+          peer.socket.end();
+        }),
+      );
+      await until(() => ended.length === before + peers);
+      collectGarbage();
+      return process.memoryUsage().arrayBuffers;
+    };
+    await hold(20);
+    const first = await hold(100);
+    const second = await hold(100);
+    expect(new Set(ended)).toEqual(new Set(['ERR_IOCP_PACKAGE_INCOMPLETE']));
+    expect(second - first).toBeLessThan(100 * 100_000 * 0.2);
   });
 
   it('answers a peer that half-closes right after its request', async () => {

@@ -17,9 +17,9 @@ class Writer {
   at = 0;
   constructor(readonly slab: Uint8Array) {}
 
-  record(kind: number, slot: number, body: Uint8Array, extra = 0, length = body.length): void {
+  record(kind: number, slot: number, body: Uint8Array, extra = 0): void {
     const words = new Uint32Array(this.slab.buffer, this.at, 4);
-    words.set([kind, slot, length, extra]);
+    words.set([kind, slot, body.length, extra]);
     this.slab.set(body, this.at + 16);
     this.at += 16 + ((body.length + 7) & ~7);
   }
@@ -94,10 +94,10 @@ describe('the event reader', () => {
   it('takes large payloads in their order from beside the slabs', () => {
     const { calls, writer, deliver } = setUp();
     const out = writer(0);
-    const larges = [Buffer.from('first'), Buffer.from('second')];
-    out.record(Kind.large, 1, Buffer.alloc(0), 0, 5);
+    const larges = [Buffer.from('first'), Buffer.from('..second.')];
+    out.words(Kind.large, 1, [0, 0]);
     out.record(Kind.package, 2, Buffer.from('between'));
-    out.record(Kind.large, 1, Buffer.alloc(0), 0, 6);
+    out.words(Kind.large, 1, [6, 2]);
     deliver([[0, 0, out.at, 0]], larges);
     expect(calls.map(([, slot, payload]) => [slot, String(payload)])).toEqual([
       [1, 'first'],
@@ -105,6 +105,9 @@ describe('the event reader', () => {
       [1, 'second'],
     ]);
     expect(calls[0]![2]).toBe(larges[0]);
+    const part = calls[2]![2] as Buffer;
+    expect(Object.getPrototypeOf(part)).toBe(Buffer.prototype);
+    expect(part.buffer).toBe(larges[1]!.buffer);
   });
 
   it('replaces a used-up slab before the first of its records is dispatched', () => {
@@ -128,7 +131,7 @@ describe('the event reader', () => {
     const out = writer(0);
     const more = writer(2);
     for (let index = 0; index < 5; index++) out.record(Kind.package, index, Buffer.from([index]));
-    out.record(Kind.large, 5, Buffer.alloc(0), 0, 1);
+    out.words(Kind.large, 5, [0, 0]);
     more.record(Kind.package, 6, Buffer.from([6]));
     const rows = [
       [0, 0, out.at, 1],

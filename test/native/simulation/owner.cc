@@ -20,6 +20,8 @@ Owner::Owner(const iocp::EngineOptions& options, const OwnerHabits& habits, Dire
       engine_(options, {}),
       owed_(options.lanes, 0),
       seats_(options.lanes) {
+  blocks_.admitted = false;
+  engine_.use(&blocks_);
   REQUIRE(engine_.start() == iocp::Status::ok);
   for (std::uint32_t lane = 0; lane < options.lanes; ++lane) {
     supply(lane);
@@ -54,7 +56,10 @@ bool Owner::step(std::uint64_t now_ms) {
     }
     const bool collected = worker.collect(0) > 0;
     busy = busy || collected || worker.has_work() || worker.sleep_limit_ms(now_ms) == 0;
+    // As the memory of JavaScript: for nobody but the owner, and not always.
+    blocks_.admitted = random_.chance(90);
     worker.step(now_ms);
+    blocks_.admitted = false;
   }
   return busy;
 }
@@ -127,7 +132,7 @@ bool Owner::act() {
       if (range.retired) slabs_.erase(range.slab_index);
     }
     CHECK_EQ(next_large, batch_.larges.size());
-    for (const iocp::LargePayload& large : batch_.larges) std::free(large.memory);
+    for (const iocp::LargePayload& large : batch_.larges) large.free();
     engine_.delivered(lane, batch_);
     while (owed_[lane] > 0 && !random_.chance(habits_.stingy_percent)) {
       --owed_[lane];

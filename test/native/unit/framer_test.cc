@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cstdlib>
 #include <deque>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "support/payload_blocks.h"
 #include "support/test.h"
 #include "unit/random.h"
 
@@ -20,6 +22,7 @@ using iocp::FramingType;
 using iocp::kInlinePayloadMax;
 using iocp::LargePayload;
 using iocp::MutableBytes;
+using iocp::PayloadAllocator;
 using unit::Bytes;
 using unit::bytes_of;
 using unit::Random;
@@ -33,6 +36,7 @@ struct Sink {
   std::vector<Bytes> packages;
   int inline_packages = 0;
   int large_packages = 0;
+  int large_blocks = 0;  // of these
   int refusals = 0;
   bool refuse_all = false;
   std::uint32_t refuse_percent = 0;
@@ -58,7 +62,8 @@ struct Sink {
     if (refuses()) return false;
     ++large_packages;
     packages.push_back(unit::copy_of(ConstBytes(payload.payload, payload.length)));
-    std::free(payload.memory);
+    large_blocks += payload.allocator != nullptr ? 1 : 0;
+    payload.free();
     return true;
   }
 };
@@ -222,19 +227,24 @@ TEST("framer: a stream cut at random, with a sink that refuses at random, yields
 
 TEST("framer: bytes received straight into a large package are the same bytes") {
   Random random;
+  test::PayloadBlocks blocks;
   int direct_reads = 0;
-  for (int turn = 0; turn < 12; ++turn) {
+  int in_blocks = 0;
+  for (int turn = 0; turn < 24; ++turn) {
+    const std::uint32_t longest = turn % 2 == 0 ? 400'000 : 60'000;
     Stream stream;
-    for (int i = 0; i < 4; ++i) add_package(&stream, random.bytes(static_cast<std::size_t>(random.below(400'000))));
+    for (int i = 0; i < 4; ++i) add_package(&stream, random.bytes(static_cast<std::size_t>(random.below(longest))));
     Framer framer;
     Sink sink;
     sink.random = &random;
     sink.refuse_percent = 20;
     for (std::size_t at = 0; at < stream.wire.size();) {
       const std::size_t left = stream.wire.size() - at;
-      const MutableBytes target = framer.direct_target();
+      blocks.admitted = random.chance(80);
+      const MutableBytes target = framer.direct_target(&blocks);
       if (target.empty()) {
-        const std::size_t count = std::min(left, static_cast<std::size_t>(random.between(1, 30'000)));
+        const auto most = framer.expects_large() ? Framer::kSurplusMax : 30'000;
+        const std::size_t count = std::min(left, static_cast<std::size_t>(random.between(1, most)));
         REQUIRE(feed_all(framer, {}, ConstBytes(stream.wire).subspan(at, count), sink) == Outcome::drained);
         at += count;
       } else {
@@ -248,8 +258,56 @@ TEST("framer: bytes received straight into a large package are the same bytes") 
       }
     }
     expect_packages(stream, sink, framer);
+    in_blocks += sink.large_blocks;
   }
   CHECK(direct_reads > 0);
+  CHECK(in_blocks > 0);
+}
+
+TEST("framer: a large package that has hardly begun is received into a block of the owner's") {
+  test::PayloadBlocks blocks;
+  Framer framer;
+  Sink sink;
+  Stream stream;
+  add_package(&stream, Bytes(40'000, 'x'));
+  framer.feed({}, ConstBytes(stream.wire).first(Framer::kSurplusMax), sink);
+  const MutableBytes target = framer.direct_target(&blocks);
+  CHECK_EQ(blocks.outstanding(), 1U);
+  CHECK_EQ(target.size(), 40'004U);  // what is missing, and the surplus
+  CHECK(framer.direct_target(&blocks).data() == target.data());
+  std::memcpy(target.data(), stream.wire.data() + Framer::kSurplusMax, stream.wire.size() - Framer::kSurplusMax);
+  Framer::Surplus surplus;
+  CHECK(framer.direct_received(stream.wire.size() - Framer::kSurplusMax, surplus).empty());
+  sink.refuse_all = true;
+  CHECK(framer.feed({}, {}, sink).outcome == Outcome::no_room);
+  CHECK_EQ(blocks.outstanding(), 1U);
+  sink.refuse_all = false;
+  CHECK(framer.feed({}, {}, sink).outcome == Outcome::drained);
+  CHECK_EQ(sink.large_blocks, 1);
+  CHECK_EQ(blocks.outstanding(), 0U);
+  expect_packages(stream, sink, framer);
+}
+
+TEST("framer: without a block, or for what is not worth one, memory is the C library's") {
+  test::PayloadBlocks blocks;
+  const auto begin = [](std::uint32_t length, std::size_t arrived, PayloadAllocator* allocator) {
+    auto framer = std::make_unique<Framer>();
+    Sink sink;
+    framer->feed({}, header_of(length), sink);
+    framer->feed({}, Bytes(arrived - 4, 'x'), sink);
+    CHECK(!framer->direct_target(allocator).empty());
+  };
+  begin(40'000, 100, nullptr);
+  begin(80'000, 16 * 1024 + 1, &blocks);                                      // much to copy
+  begin(static_cast<std::uint32_t>(iocp::kPartialBytesFirst), 100, &blocks);  // claims more than a header may
+  CHECK_EQ(blocks.acquired(), 0U);
+  blocks.admitted = false;
+  begin(40'000, 100, &blocks);
+  CHECK_EQ(blocks.acquired(), 0U);
+  blocks.admitted = true;
+  begin(static_cast<std::uint32_t>(iocp::kPartialBytesFirst) - 4, 100, &blocks);
+  CHECK_EQ(blocks.acquired(), 1U);
+  CHECK_EQ(blocks.outstanding(), 0U);  // given back with the half of a package
 }
 
 TEST("framer: what a direct read fetched beyond a large package belongs to the next one") {

@@ -2,6 +2,7 @@
 // when there is no room, control records never are, and the doorbell is asked for once.
 #include "core/mailbox.h"
 
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -11,6 +12,7 @@
 
 #include "core/lane.h"
 #include "core/limits.h"
+#include "support/payload_blocks.h"
 #include "support/test.h"
 #include "unit/random.h"
 
@@ -42,7 +44,8 @@ class Fixture {
  public:
   Mailbox box;
   Mailbox::Batch batch;
-  std::vector<Record> records;  // everything taken so far; a large one's body is its payload
+  std::vector<std::array<std::uint32_t, 2>> places;  // of large ones: the words of their records
+  std::vector<Record> records;                       // everything taken so far; a large one's body is its payload
   std::size_t retired = 0;
 
   void supply(std::size_t bytes = kSlabBytesMin) {
@@ -79,7 +82,7 @@ class Fixture {
     std::size_t next_large = 0;
     for (const Mailbox::Range& range : batch.ranges) read(range, &next_large);
     CHECK_EQ(next_large, batch.larges.size());
-    for (const LargePayload& payload : batch.larges) std::free(payload.memory);
+    for (const LargePayload& payload : batch.larges) payload.free();
     return records.size() - before;
   }
 
@@ -107,6 +110,10 @@ class Fixture {
       if (record.kind == RecordKind::large) {
         REQUIRE(*next_large < batch.larges.size());
         const LargePayload& payload = batch.larges[(*next_large)++];
+        std::array<std::uint32_t, 2> place;
+        REQUIRE(header.length == sizeof place);
+        std::memcpy(place.data(), body.data(), sizeof place);
+        places.push_back(place);
         body = ConstBytes(payload.payload, payload.length);
       }
       record.body = unit::copy_of(body);
@@ -295,6 +302,22 @@ TEST("mailbox: large payloads are handed over, not copied") {
   CHECK(fixture.records[0].body == Bytes(99'996, 'L'));
 }
 
+TEST("mailbox: a record says where in its block a payload is, and nothing of one that is wrapped") {
+  Fixture fixture;
+  fixture.supply();
+  test::PayloadBlocks blocks;
+  const iocp::PayloadAllocator::Block block = blocks.acquire(50'000);
+  CHECK(fixture.large(1, 20'000, 'w'));
+  {
+    Mailbox::Writer writer(fixture.box);
+    CHECK(writer.large(2, {block.memory, block.memory + 6, 40'000, &blocks, block.number}));
+  }
+  CHECK_EQ(fixture.take(), 2U);
+  CHECK(fixture.places[0] == (std::array<std::uint32_t, 2>{0, 0}));
+  CHECK(fixture.places[1] == (std::array<std::uint32_t, 2>{40'000, 6}));
+  CHECK_EQ(blocks.outstanding(), 0U);
+}
+
 TEST("mailbox: large payloads that wait are bounded in bytes, and taking them makes room") {
   Fixture fixture;
   fixture.supply();
@@ -311,6 +334,16 @@ TEST("mailbox: payloads nobody took are freed with the mailbox") {
   Fixture fixture;
   fixture.supply();
   CHECK(fixture.large(1, 100'000, 'x'));
+  test::PayloadBlocks blocks;
+  const iocp::PayloadAllocator::Block block = blocks.acquire(50'000);
+  {
+    Mailbox box;
+    std::array<std::uint64_t, iocp::kSlabBytesMin / 8> slab;
+    box.supply(0, reinterpret_cast<std::uint8_t*>(slab.data()), sizeof slab);
+    Mailbox::Writer writer(box);
+    CHECK(writer.large(2, {block.memory, block.memory, 50'000, &blocks, block.number}));
+  }
+  CHECK_EQ(blocks.outstanding(), 0U);
 }
 
 TEST("mailbox: the doorbell is asked for once per change from idle to busy") {
