@@ -69,8 +69,9 @@ class Load {
   #check(context: ClientContext, payload: Buffer): void {
     const next = this.#next.get(context.id)!;
     const expected = `${context.id} ${next.received++}`;
-    if (payload.toString().trimEnd() !== expected)
-      {this.wrong.push(`${payload} instead of ${expected}`);}
+    if (payload.toString().trimEnd() !== expected) {
+      this.wrong.push(`${payload} instead of ${expected}`);
+    }
     this.received++;
     // A listener that costs nothing gets little to do, too: time to spare.
     if (this.cost > 0) this.#sendAgain(context);
