@@ -188,8 +188,8 @@ void EngineWrap::weigh_load() {
 
 SteppingPolicy::Window EngineWrap::measure(std::uint64_t now_ns) {
   const Load begin = window_begin_;
-  window_begin_ = {now_ns, host_loop_.idle_ns(), stepping_ns_ + standby_->stepping_ns(), turns_ns_,
-                   engine_->file_bytes_received()};
+  window_begin_ = {now_ns,    host_loop_.idle_ns(),           stepping_ns_ + standby_->stepping_ns(),
+                   turns_ns_, engine_->file_bytes_received(), engine_->packages_moved()};
   const std::uint64_t elapsed_ns = now_ns - begin.at_ns;
   const std::uint64_t turns_ns = window_begin_.turns_ns - begin.turns_ns;
   // A host that does not measure its sleep: whatever is not done for this engine counts as sleep.
@@ -197,7 +197,7 @@ SteppingPolicy::Window EngineWrap::measure(std::uint64_t now_ns) {
                                 : elapsed_ns > turns_ns    ? elapsed_ns - turns_ns
                                                            : 0;
   return {elapsed_ns, idle_ns, window_begin_.stepping_ns - begin.stepping_ns,
-          window_begin_.file_bytes_received - begin.file_bytes_received};
+          window_begin_.file_bytes_received - begin.file_bytes_received, window_begin_.packages - begin.packages};
 }
 
 void EngineWrap::change_stepper() {

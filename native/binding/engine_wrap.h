@@ -117,6 +117,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
     std::uint64_t stepping_ns = 0;
     std::uint64_t turns_ns = 0;
     std::uint64_t file_bytes_received = 0;
+    std::uint64_t packages = 0;
   };
   Load window_begin_;
   std::uint64_t stepping_ns_ = 0;  // this thread's, in steps

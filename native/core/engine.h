@@ -188,6 +188,8 @@ class Engine final : public EventSource {
   static const char* stat_name(std::size_t index) noexcept;
   // ANY_THREAD.
   std::uint64_t file_bytes_received() const noexcept;
+  // The owner's. Received and sent.
+  std::uint64_t packages_moved() const noexcept;
   // Writes stat_count() figures, in the order of their names.
   void stats(double* out) const;
 

@@ -143,6 +143,12 @@ std::uint64_t Engine::file_bytes_received() const noexcept {
   return all;
 }
 
+std::uint64_t Engine::packages_moved() const noexcept {
+  std::uint64_t all = outgoing_.packages_sent + others_sent_.load(std::memory_order_relaxed);
+  for (const auto& lane : lanes_) all += lane->counters.packages_received.load(std::memory_order_relaxed);
+  return all;
+}
+
 void Engine::stats(double* out) const {
   Totals totals;
   totals.connections = connections_.load(std::memory_order_relaxed);

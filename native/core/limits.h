@@ -69,12 +69,21 @@ constexpr std::uint32_t kRetryDelayMs = 20;
 // When an owner that steps its engine has an I/O thread do it, and when it does so itself again (stepping_policy.h).
 // The figures behind these are in docs/performance.md.
 constexpr std::uint64_t kSteppingWindowMs = 50;
-constexpr std::uint32_t kWindowsBeforeThread = 3;
+constexpr std::uint32_t kWindowsBeforeThread = 6;
 constexpr std::uint32_t kWindowsBeforeOwner = 6;
 constexpr std::uint64_t kOwnerBusyPercent = 95;
 constexpr std::uint64_t kSteppingSharePercentMax = 35;
 constexpr std::uint64_t kOwnerIdlePercent = 75;
 constexpr std::uint64_t kSteppingSharePercentMin = 60;
+// The first windows of a load, or of a new stepper, are not compared: JavaScript is compiled in the former, and the
+// system finds processors for the threads in the latter.
+constexpr std::uint32_t kWindowsNotCompared = 3;
+// How long a thread is on trial after them, how many packages of those that moved before it must move, in percent, and
+// how long the owner steps after it did not, until the next trial.
+constexpr std::uint32_t kTrialWindows = 10;
+constexpr std::uint32_t kTrialPaysPercent = 98;
+constexpr std::uint64_t kTrialRestMinMs = 5'000;
+constexpr std::uint64_t kTrialRestMaxMs = 60'000;
 // Bytes of received files that keep a processor busy for a twentieth of its time or so.
 constexpr std::uint64_t kFileBytesPerMsMany = 200'000;
 constexpr std::uint64_t kFileBytesPerMsFew = 100'000;

@@ -96,14 +96,20 @@ describe("ioWorkers 'auto'", () => {
     if (THREADS_ONLY) return expect(echo.stats().ioWorkers).toBe(1);
     for (let time = 0; time < 2; time++) {
       load.cost = 200;
-      const before = load.received;
-      await until(() => echo.stats().ioWorkers === THREADS && load.received > before + 2_000);
+      const before = { received: load.received, handOvers: echo.stats().handOvers };
+      await until(() => {
+        const changed = echo.stats().handOvers > before.handOvers || THREADS === 0;
+        return changed && load.received > before.received + 2_000;
+      });
       load.cost = 0;
       await idling(() => echo.stats().ioWorkers === 0);
     }
     await load.stop();
     expect(load.wrong).toEqual([]);
     expect(echo.stats().packagesReceived).toBe(load.sent);
-    expect(echo.stats().handOvers).toBe(THREADS * 4);
+    // More when a thread was given up again: client and server share a thread here, so it does not pay for sure.
+    const { handOvers } = echo.stats();
+    expect(handOvers).toBeGreaterThanOrEqual(THREADS * 4);
+    expect(handOvers % 2).toBe(0);
   });
 });
