@@ -249,8 +249,8 @@ Napi::Value EngineWrap::tcp_info(const Napi::CallbackInfo& info) {
 void EngineWrap::ref(const Napi::CallbackInfo& info) {
   if (phase_ != Phase::running || referenced_) return;
   referenced_ = true;
-  if (doorbell_ != nullptr) {
-    napi_ref_threadsafe_function(info.Env(), doorbell_);
+  if (bell_ != nullptr) {
+    bell_->ref(info.Env());
   } else {
     host_loop_.ref();
   }
@@ -259,8 +259,8 @@ void EngineWrap::ref(const Napi::CallbackInfo& info) {
 void EngineWrap::unref(const Napi::CallbackInfo& info) {
   if (phase_ != Phase::running || !referenced_) return;
   referenced_ = false;
-  if (doorbell_ != nullptr) {
-    napi_unref_threadsafe_function(info.Env(), doorbell_);
+  if (bell_ != nullptr) {
+    bell_->unref(info.Env());
   } else {
     host_loop_.unref();
   }

@@ -69,16 +69,16 @@ bool EngineWrap::start_host_loop() {
 }
 
 bool EngineWrap::start_threads() {
-  if (!open_doorbell()) return false;
+  if (!open_bell()) return false;
   if (threads_.start(*engine_)) return true;
-  close_doorbell();
+  close_bell();
   return false;
 }
 
 bool EngineWrap::start_adaptive() {
-  if (!open_doorbell()) return false;
+  if (!open_bell()) return false;
   if (!start_host_loop()) {
-    close_doorbell();
+    close_bell();
     return false;
   }
   // The doorbell keeps the loop alive, whoever steps.
@@ -87,17 +87,14 @@ bool EngineWrap::start_adaptive() {
   return true;
 }
 
-bool EngineWrap::open_doorbell() {
-  const Napi::HandleScope scope(Env());
-  const Napi::String name = Napi::String::New(Env(), "IOCP");
-  // At most one call is ever queued: the mailbox rings once per idle-to-busy change.
-  return napi_create_threadsafe_function(Env(), nullptr, nullptr, name, 0, 1, nullptr, nullptr, this,
-                                         &EngineWrap::call_from_thread, &doorbell_) == napi_ok;
+bool EngineWrap::open_bell() {
+  bell_ = std::make_shared<ThreadBell>();
+  const auto on_ring = [](napi_env env, void* self) { static_cast<EngineWrap*>(self)->on_ring(env); };
+  return bell_->open(Env(), on_ring, this);
 }
 
-void EngineWrap::close_doorbell() {
-  if (doorbell_ != nullptr) napi_release_threadsafe_function(doorbell_, napi_tsfn_abort);
-  doorbell_ = nullptr;
+void EngineWrap::close_bell() {
+  if (bell_ != nullptr) bell_->close();
 }
 
 bool EngineWrap::steps_itself() const { return io_threads_ == 0 && (standby_ == nullptr || standby_->owner_steps()); }
@@ -112,25 +109,19 @@ void EngineWrap::end_step() {
   stepping_ = false;
 }
 
-void EngineWrap::ring(void* self) {
-  // Fails only while the environment goes away, and then nobody wants the events.
-  static_cast<void>(
-      napi_call_threadsafe_function(static_cast<EngineWrap*>(self)->doorbell_, nullptr, napi_tsfn_nonblocking));
-}
+void EngineWrap::ring(void* self) { static_cast<EngineWrap*>(self)->bell_->ring(); }
 
-void EngineWrap::call_from_thread(napi_env env, napi_value, void* context, void*) {
-  if (env == nullptr) return;
-  auto* self = static_cast<EngineWrap*>(context);
-  if (self->phase_ != Phase::running) return;
+void EngineWrap::on_ring(napi_env env) {
+  if (phase_ != Phase::running) return;
   const std::uint64_t begin_ns = monotonic_ns();
-  self->pump_->pump(env);
-  self->turns_ns_ += monotonic_ns() - begin_ns;
-  if (self->standby_ != nullptr && self->standby_->reclaim()) {
-    self->host_loop_.resume();
-    self->host_loop_.plan(0);  // the port's descriptor tells news only; what is there already is found by looking
-    if (!self->destroy_after_pump_) return;
+  pump_->pump(env);
+  turns_ns_ += monotonic_ns() - begin_ns;
+  if (standby_ != nullptr && standby_->reclaim()) {
+    host_loop_.resume();
+    host_loop_.plan(0);  // the port's descriptor tells news only; what is there already is found by looking
+    if (!destroy_after_pump_) return;
   }
-  self->plan_next_turn();
+  plan_next_turn();
 }
 
 void EngineWrap::on_host_ready() {
@@ -226,7 +217,7 @@ void EngineWrap::take_down() {
   if (has_loop) host_loop_.close([](void* self) { static_cast<EngineWrap*>(self)->release_environment(); }, this);
   engine_->shut_down();
   payload_buffers_.close();
-  close_doorbell();
+  close_bell();
   if (!has_loop) release_environment();
 }
 

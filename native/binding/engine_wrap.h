@@ -11,6 +11,7 @@
 #include "binding/event_pump.h"
 #include "binding/host_loop.h"
 #include "binding/options.h"
+#include "binding/thread_bell.h"
 #include "core/engine.h"
 #include "core/stepping_policy.h"
 #include "core/worker_threads.h"
@@ -65,8 +66,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   bool start_host_loop();
   bool start_threads();
   bool start_adaptive();
-  bool open_doorbell();
-  void close_doorbell();
+  bool open_bell();
+  void close_bell();
   // Around the steps of this thread, which may call V8 for memory and must not be entered anew by what they cause.
   void begin_step();
   void end_step();
@@ -81,7 +82,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   void weigh_load();
   SteppingPolicy::Window measure(std::uint64_t now_ns);
   void change_stepper();
-  static void call_from_thread(napi_env env, napi_value callback, void* context, void* data);
+  // A thread rang.
+  void on_ring(napi_env env);
   static void ring(void* self);
 
   // --- the end -------------------------------------------------------------------------------------------------
@@ -120,9 +122,9 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
     std::uint64_t packages = 0;
   };
   Load window_begin_;
-  std::uint64_t stepping_ns_ = 0;  // this thread's, in steps
-  std::uint64_t turns_ns_ = 0;     // … and in steps and JavaScript called from here
-  napi_threadsafe_function doorbell_ = nullptr;
+  std::uint64_t stepping_ns_ = 0;     // this thread's, in steps
+  std::uint64_t turns_ns_ = 0;        // … and in steps and JavaScript called from here
+  std::shared_ptr<ThreadBell> bell_;  // null: no thread ever steps
   napi_async_cleanup_hook_handle cleanup_hook_ = nullptr;
 };
 

@@ -5,14 +5,16 @@
 #include <cstdlib>
 
 #include "core/records.h"
+#include "core/worker_threads.h"
 #include "port/check.h"
 
 namespace iocp {
 namespace {
 
 constexpr std::size_t kRowWords = 4;
-// After so many rounds the event loop gets its turn even if events keep coming.
+// After so many rounds, or so much time, the event loop gets its turn even if events keep coming.
 constexpr int kRoundsMax = 8;
+constexpr std::uint64_t kPumpNsMax = 4'000'000;
 // … and after so many bytes of wrapped payloads: their memory can only be given back between turns.
 constexpr std::size_t kLargeBytesPerTurn = 4 * 1024 * 1024;
 
@@ -45,8 +47,11 @@ void EventPump::pump(napi_env env) {
   if (pumping_ || gave_up_) return;
   pumping_ = true;
   delivered_large_bytes_ = 0;
+  began_ns_ = monotonic_ns();
   for (int round = 0; round < kRoundsMax && source_.has_events() && !gave_up_ && !wants_turn(); ++round) {
-    for (std::uint32_t lane = 0; lane < source_.lane_count() && !gave_up_; ++lane) {
+    for (std::size_t i = 0; i < source_.lane_count() && !gave_up_ && !wants_turn(); ++i) {
+      // Where the last pump ended, or the lanes behind a busy one would wait for ever.
+      const auto lane = static_cast<std::uint32_t>(next_lane_++ % source_.lane_count());
       source_.take(lane, &batch_);
       // A retired slab's index is free from now on: JavaScript replaces it before it reads these very rows.
       for (const Mailbox::Range& range : batch_.ranges) {
@@ -144,7 +149,9 @@ bool EventPump::wrap(napi_env env, const LargePayload& large, napi_value* buffer
   return copied;
 }
 
-bool EventPump::wants_turn() const noexcept { return delivered_large_bytes_ >= kLargeBytesPerTurn; }
+bool EventPump::wants_turn() const noexcept {
+  return delivered_large_bytes_ >= kLargeBytesPerTurn || monotonic_ns() - began_ns_ >= kPumpNsMax;
+}
 
 void EventPump::give_up() {
   gave_up_ = true;

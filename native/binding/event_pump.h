@@ -22,7 +22,7 @@ class EventPump {
   EventPump& operator=(const EventPump&) = delete;
 
   void supply(std::uint32_t lane, std::uint32_t index, const Napi::Uint8Array& slab);
-  // Delivers until nothing waits, or a bounded number of rounds is over. An exception of a listener becomes an
+  // Delivers until nothing waits, or it was enough for a turn of the event loop. An exception of a listener becomes an
   // uncaughtException, and delivery goes on.
   void pump(napi_env env);
   // Takes and discards without calling JavaScript; for an environment that is going away.
@@ -52,6 +52,8 @@ class EventPump {
   Napi::AsyncContext async_context_;
   std::array<Napi::Reference<Napi::Uint8Array>, kSlabIndexMax + 1> slabs_;
   Mailbox::Batch batch_;
+  std::size_t next_lane_ = 0;
+  std::uint64_t began_ns_ = 0;  // the last pump()
   std::size_t delivered_large_bytes_ = 0;
   bool pumping_ = false;
   bool gave_up_ = false;

@@ -156,6 +156,25 @@ describe.each(WORKERS)('with ioWorkers %i', (ioWorkers) => {
     await again;
   });
 
+  it('leaves the event loop its turns while more packages wait than listeners can keep up with', async () => {
+    const { server: made, outgoing } = await pair({ ioWorkers }, { ioWorkers: 1 });
+    const count = 12_000;
+    let [received, sinceTurn, mostInTurn] = [0, 0, 0];
+    made.on('package', () => {
+      const end = performance.now() + 0.02;
+      while (performance.now() < end);
+      received++;
+      sinceTurn++;
+    });
+    for (let index = 0; index < count; index++) outgoing.send(Buffer.alloc(1000));
+    await until(() => {
+      mostInTurn = Math.max(mostInTurn, sinceTurn);
+      sinceTurn = 0;
+      return received === count;
+    });
+    expect(mostInTurn).toBeLessThan(count / 3);
+  });
+
   it('lets exceptions of listeners surface, and carries on', async () => {
     const { code, stdout, stderr } = await runFixture('throwing-listeners.mjs', [
       String(ioWorkers),
