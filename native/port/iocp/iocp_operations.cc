@@ -56,6 +56,32 @@ Status look_at_end(SOCKET handle) {
   return ends_connection(status) ? status : Status::ok;
 }
 
+// A packet that no submission asked for would mean that the kernel, or this code, completed one twice. What the
+// operation was last says where to look.
+void check_submitted(const Operation& operation) {
+  if (operation.phase == OperationPhase::submitted) return;
+  switch (operation.kind) {
+    case OperationKind::accept:
+      IOCP_UNREACHABLE("a packet for an accept that is not submitted");
+    case OperationKind::connect:
+      IOCP_UNREACHABLE("a packet for a connect that is not submitted");
+    case OperationKind::read:
+    case OperationKind::zero_byte_read:
+      IOCP_UNREACHABLE("a packet for a read that is not submitted");
+    case OperationKind::write:
+      IOCP_UNREACHABLE("a packet for a write that is not submitted");
+    case OperationKind::transmit:
+      IOCP_UNREACHABLE("a packet for a transmit that is not submitted");
+    case OperationKind::hang_up:
+      IOCP_UNREACHABLE("a packet for a watch of a hang-up that is not submitted");
+    case OperationKind::post:
+      IOCP_UNREACHABLE("a packet for a post that is not submitted");
+    case OperationKind::none:
+      break;
+  }
+  IOCP_UNREACHABLE("a packet for an operation that was never submitted");
+}
+
 }  // namespace
 
 void begin(Operation* operation, OperationKind kind, Socket* socket) noexcept {
@@ -99,7 +125,7 @@ void Port::State::count(const Operation& operation, Status status) noexcept {
 // --- packets -------------------------------------------------------------------------------------------------------
 
 bool Port::State::complete(Operation& operation, const OVERLAPPED_ENTRY& entry, Completion* out) noexcept {
-  IOCP_CHECK(operation.phase == OperationPhase::submitted);
+  check_submitted(operation);
   Socket* const socket = request_of(operation).socket;
   // A posted packet carries no result; every other one carries the kernel's.
   const auto result = static_cast<unsigned long>(request_of(operation).overlapped.Internal);
