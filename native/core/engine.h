@@ -239,6 +239,8 @@ class Engine final : public EventSource {
   ConstBytes queue_run(ClientContext& context, OutputHeader header, ConstBytes batch, bool more);
   // Whether what is sent now may be written by this thread, with nothing before it.
   static bool owner_may_write(const ClientContext& context) IOCP_REQUIRES(context.lock);
+  // What is written now would overtake nothing.
+  static bool nothing_waits_before(const ClientContext& context) IOCP_REQUIRES(context.lock);
   // The same for records that may be written now; stops at the first that must be queued.
   ConstBytes write_run(ClientContext& context, std::uint32_t slot, std::uint32_t generation, ConstBytes batch)
       IOCP_REQUIRES(context.lock);

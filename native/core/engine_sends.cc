@@ -55,8 +55,11 @@ ConstBytes Engine::queue_run(ClientContext& context, OutputHeader header, ConstB
 }
 
 bool Engine::owner_may_write(const ClientContext& context) {
-  return !context.lane.stepped_by_threads.load(std::memory_order_relaxed) && context.queue.empty() &&
-         !context.writing() && !context.retry_queued;
+  return !context.lane.stepped_by_threads.load(std::memory_order_relaxed) && nothing_waits_before(context);
+}
+
+bool Engine::nothing_waits_before(const ClientContext& context) {
+  return context.queue.empty() && !context.writing() && !context.retry_queued;
 }
 
 ConstBytes Engine::write_run(ClientContext& context, std::uint32_t slot, std::uint32_t generation, ConstBytes batch) {
@@ -141,7 +144,7 @@ Status Engine::send_parts(ClientContext& context, std::span<const ConstBytes> pa
 std::size_t Engine::write_through(ClientContext& context, std::span<const ConstBytes> parts) {
   // The socket is this thread's only when the owner steps the port itself or the port is anybody's.
   const bool allowed = Port::kSharedByWorkers || !context.lane.stepped_by_threads.load(std::memory_order_relaxed);
-  if (!allowed || !context.queue.empty() || context.writing() || context.retry_queued) return 0;
+  if (!allowed || !nothing_waits_before(context)) return 0;
   std::uint32_t bytes = 0;
   // A failure is met again, and dealt with, by the write of what is queued.
   if (context.lane.port.write_now(context.socket, parts, &bytes) != Status::ok) return 0;
