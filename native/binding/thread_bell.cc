@@ -5,7 +5,6 @@
 #include "port/check.h"
 
 namespace iocp {
-
 namespace {
 
 // A stretch is long after this, …
