@@ -56,7 +56,7 @@ class SteppingPolicy {
   static std::uint64_t stepping_percent(const Window& window) noexcept;
   static std::uint64_t file_bytes_per_ms(const Window& window) noexcept;
   bool speaks_for_change(const Window& window) const noexcept;
-  bool change_to(Stepper stepper) noexcept;
+  void change_to(Stepper stepper) noexcept;
   // True when the thread's trial ended with this window, and it did not pay.
   bool fails_trial(const Window& window) noexcept;
 
@@ -118,16 +118,19 @@ inline bool SteppingPolicy::fails_trial(const Window& window) noexcept {
   return true;
 }
 
-inline bool SteppingPolicy::change_to(Stepper stepper) noexcept {
+inline void SteppingPolicy::change_to(Stepper stepper) noexcept {
   in_a_row_ = 0;
+  trial_left_ = 0;
   stepper_ = stepper;
-  return true;
 }
 
 inline bool SteppingPolicy::judge(const Window& window) noexcept {
   if (processors_ < 2 || window.elapsed_ns == 0) return false;
   rest_ns_ -= std::min(rest_ns_, window.elapsed_ns);
-  if (fails_trial(window)) return change_to(Stepper::owner);
+  if (fails_trial(window)) {
+    change_to(Stepper::owner);
+    return true;
+  }
   if (!speaks_for_change(window)) {
     in_a_row_ = 0;
     return false;
@@ -136,9 +139,10 @@ inline bool SteppingPolicy::judge(const Window& window) noexcept {
   if (to_thread && in_a_row_ <= kWindowsNotCompared) before_ = {};
   if (to_thread) before_.add(window);
   if (++in_a_row_ < (to_thread ? kWindowsBeforeThread : kWindowsBeforeOwner)) return false;
+  change_to(to_thread ? Stepper::thread : Stepper::owner);
   trial_ = {};
-  trial_left_ = to_thread && file_bytes_per_ms(window) < kFileBytesPerMsMany ? kWindowsNotCompared + kTrialWindows : 0;
-  return change_to(to_thread ? Stepper::thread : Stepper::owner);
+  if (to_thread && file_bytes_per_ms(window) < kFileBytesPerMsMany) trial_left_ = kWindowsNotCompared + kTrialWindows;
+  return true;
 }
 
 }  // namespace iocp

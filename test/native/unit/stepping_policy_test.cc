@@ -142,6 +142,14 @@ TEST(
   CHECK_EQ(windows_until_change(policy, moving(1'000)), kRestWindows + iocp::kWindowsBeforeThread - 1);
 }
 
+TEST("stepping policy: a thread that stops for another reason takes its trial with it") {
+  SteppingPolicy policy = on_trial();
+  SteppingPolicy::Window stepping = window(100, iocp::kSteppingSharePercentMin);
+  CHECK_EQ(windows_until_change(policy, stepping), iocp::kWindowsBeforeOwner);
+  CHECK(policy.stepper() == Stepper::owner);
+  CHECK_EQ(windows_until_change(policy, stepping), 0U);
+}
+
 TEST("stepping policy: files bring a thread during the rest as well, and it is on no trial") {
   SteppingPolicy policy = on_trial();
   CHECK_EQ(windows_until_change(policy, moving(970)), kTrialWindowsAll);
