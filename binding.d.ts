@@ -198,6 +198,13 @@ export class Engine {
   close(graceMs: number): void;
   /** After `closed`: stops the workers and frees everything. Idempotent. */
   destroy(): void;
+  /**
+   * No I/O thread of this engine runs any more: the process is about to exit. Nothing arrives, and what waits to be sent
+   * stays here.
+   */
+  rest(): void;
+  /** It did not exit: the threads run again. Not 0: the system lets none start. */
+  rouse(): number;
 
   /** Writes the figures named by `statNames`. */
   stats(out: Float64Array): void;

@@ -29,6 +29,7 @@ import { type FileEmitter, FileTransfers } from './file-transfers.js';
 import { OutgoingFraming } from './framing.js';
 import type { ListenSettings, Settings } from './options.js';
 import { OutputBatch } from './output-batch.js';
+import { forget, restAtExit } from './process-exit.js';
 import { RANGE_WORDS } from './records.js';
 import { Sender } from './sender.js';
 import { SLABS_PER_LANE_STEPPED, SLABS_PER_LANE_THREADED, SlabSupply } from './slabs.js';
@@ -133,6 +134,7 @@ export class EngineHost<Data> implements EventSink {
       throw errorFromStatus(addon, status);
     }
     this.#slabs.start(this.#engine.lanes, slabsPerLane);
+    restAtExit(this.#engine);
     this.updateRef();
   }
 
@@ -244,6 +246,7 @@ export class EngineHost<Data> implements EventSink {
   destroy(): void {
     this.#link.files?.destroy();
     this.#engine.destroy();
+    forget(this.#engine);
     this.#slabs.clear();
   }
 

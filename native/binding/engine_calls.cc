@@ -48,6 +48,8 @@ Napi::Function EngineWrap::define(Napi::Env env) {
                       InstanceMethod<&EngineWrap::resume>("resume"),
                       InstanceMethod<&EngineWrap::close>("close"),
                       InstanceMethod<&EngineWrap::destroy>("destroy"),
+                      InstanceMethod<&EngineWrap::rest>("rest"),
+                      InstanceMethod<&EngineWrap::rouse>("rouse"),
                       InstanceMethod<&EngineWrap::stats>("stats"),
                       InstanceMethod<&EngineWrap::context_stats>("contextStats"),
                       InstanceMethod<&EngineWrap::tcp_info>("tcpInfo"),
@@ -220,6 +222,15 @@ void EngineWrap::destroy(const Napi::CallbackInfo&) {
   } else {
     take_down();
   }
+}
+
+void EngineWrap::rest(const Napi::CallbackInfo&) {
+  if (phase_ == Phase::running) rest_threads();
+}
+
+Napi::Value EngineWrap::rouse(const Napi::CallbackInfo& info) {
+  const bool roused = phase_ != Phase::running || rouse_threads();
+  return number(info, static_cast<double>(roused ? Status::ok : Status::out_of_memory));
 }
 
 void EngineWrap::stats(const Napi::CallbackInfo& info) {

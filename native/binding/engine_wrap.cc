@@ -204,6 +204,31 @@ void EngineWrap::change_stepper() {
   host_loop_.resume();
 }
 
+void EngineWrap::rest_threads() {
+  threads_.stop();
+  if (io_threads_ > 0) {
+    for (std::uint32_t lane = 0; lane < engine_->lane_count(); ++lane) engine_->hand_over(lane, false);
+  }
+  if (standby_ == nullptr) return;
+  const bool thread_stepped = !standby_->owner_steps();
+  standby_->stop();
+  if (!thread_stepped) return;
+  engine_->hand_over(0, false);
+  policy_.stay_with_owner();
+  host_loop_.resume();
+  host_loop_.plan(0);
+}
+
+bool EngineWrap::rouse_threads() {
+  if (io_threads_ == 0 || threads_.count() > 0) return true;  // the owner steps, or nobody rested
+  for (std::uint32_t lane = 0; lane < engine_->lane_count(); ++lane) engine_->hand_over(lane, true);
+  if (!threads_.start(*engine_)) return false;
+  // For what came while nobody was told of it.
+  for (std::uint32_t lane = 0; lane < engine_->lane_count(); ++lane) engine_->lane(lane).wake();
+  ring(this);
+  return true;
+}
+
 void EngineWrap::take_down() {
   if (phase_ != Phase::running) return;
   phase_ = Phase::down;

@@ -46,6 +46,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value resume(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
   void destroy(const Napi::CallbackInfo& info);
+  void rest(const Napi::CallbackInfo& info);
+  Napi::Value rouse(const Napi::CallbackInfo& info);
   void stats(const Napi::CallbackInfo& info);
   Napi::Value context_stats(const Napi::CallbackInfo& info);
   Napi::Value tcp_info(const Napi::CallbackInfo& info);
@@ -82,6 +84,9 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   void weigh_load();
   SteppingPolicy::Window measure(std::uint64_t now_ns);
   void change_stepper();
+  // No thread of the engine runs after the first, until the second; the owner holds every lane meanwhile.
+  void rest_threads();
+  bool rouse_threads();
   // A thread rang.
   void on_ring(napi_env env);
   static void ring(void* self);

@@ -18,6 +18,8 @@ const WAYS: Array<[way: string, code: number | null, stdout: string, stderr: Reg
   ['exit right after listen', 3, '', /^$/],
   ['exit while connecting', 3, '', /^$/],
   ['exit while closing', 3, '', /^$/],
+  ['exit with threads at rest', 3, '', /^$/],
+  ['exit that was only emitted', 3, 'went on', /^$/],
   ['uncaught exception', 1, '', /Error: expected/],
   ['rejection outside', 1, '', /Error: expected/],
   ['killed by a signal', null, 'kill me', /^$/],
