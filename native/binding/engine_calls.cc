@@ -87,7 +87,7 @@ void EngineWrap::flush(const Napi::CallbackInfo& info) {
   IOCP_CHECK(size <= output_size_);
   const bool more = info[1].As<Napi::Boolean>().Value();
   const std::uint64_t begin_ns = monotonic_ns();
-  engine_->submit_batch(ConstBytes(output_bytes_, size), more);
+  engine_->submit_batch(MutableBytes(output_bytes_, size), more);
   // Part of the I/O, as far as it was written here.
   if (steps_itself()) stepping_ns_ += monotonic_ns() - begin_ns;
   if (!more) kick();

@@ -110,7 +110,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<EventPump> pump_;
   Napi::Reference<Napi::Uint8Array> output_;
-  const std::uint8_t* output_bytes_ = nullptr;
+  std::uint8_t* output_bytes_ = nullptr;
   std::size_t output_size_ = 0;
   HostLoop host_loop_;
   WorkerThreads threads_;

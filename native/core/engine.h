@@ -125,8 +125,9 @@ class Engine final : public EventSource {
   // --- packages out ----------------------------------------------------------------------------------------------
 
   // Sends every record of an output batch (records.h); the bytes are the caller's again when it returns. What the owner
-  // may write itself goes out from where it is, unless `more` of the same turn follows; the rest is copied and queued.
-  void submit_batch(ConstBytes batch, bool more);
+  // may write itself goes out from where it is, framed in place, unless `more` of the same turn follows; the rest is
+  // copied and queued.
+  void submit_batch(MutableBytes batch, bool more);
   // Sends one payload. What the system takes at once is written straight from the caller's memory, when the owner may
   // do that; the rest is copied and queued.
   Status send(std::uint32_t slot, std::uint32_t generation, ConstBytes payload, std::uint32_t flags);
@@ -236,13 +237,13 @@ class Engine final : public EventSource {
 
  private:
   // Sends the record at the front of `batch`, and those after it that are for the same context; returns the rest.
-  ConstBytes queue_run(ClientContext& context, OutputHeader header, ConstBytes batch, bool more);
+  MutableBytes queue_run(ClientContext& context, OutputHeader header, MutableBytes batch, bool more);
   // Whether what is sent now may be written by this thread, with nothing before it.
   static bool owner_may_write(const ClientContext& context) IOCP_REQUIRES(context.lock);
   // What is written now would overtake nothing.
   static bool nothing_waits_before(const ClientContext& context) IOCP_REQUIRES(context.lock);
   // The same for records that may be written now; stops at the first that must be queued.
-  ConstBytes write_run(ClientContext& context, std::uint32_t slot, std::uint32_t generation, ConstBytes batch)
+  MutableBytes write_run(ClientContext& context, std::uint32_t slot, std::uint32_t generation, MutableBytes batch)
       IOCP_REQUIRES(context.lock);
   void send_run(ClientContext& context, const WriteRun& run, std::size_t framed) IOCP_REQUIRES(context.lock);
   // Whether so many bytes may be queued. Not ok: counted, and dealt with as the options say.

@@ -20,7 +20,7 @@ OutputHeader read_output_header(ConstBytes batch) {
 
 }  // namespace
 
-void Engine::submit_batch(ConstBytes batch, bool more) {
+void Engine::submit_batch(MutableBytes batch, bool more) {
   ++batches_;
   while (!batch.empty()) {
     const OutputHeader header = read_output_header(batch);
@@ -35,7 +35,7 @@ void Engine::submit_batch(ConstBytes batch, bool more) {
   send_flushes();
 }
 
-ConstBytes Engine::queue_run(ClientContext& context, OutputHeader header, ConstBytes batch, bool more) {
+MutableBytes Engine::queue_run(ClientContext& context, OutputHeader header, MutableBytes batch, bool more) {
   // Packages to one context tend to follow each other: it is found and locked once for all of them.
   ScopedLock guard(context.lock);
   const std::uint32_t slot = header.slot;
@@ -62,7 +62,8 @@ bool Engine::nothing_waits_before(const ClientContext& context) {
   return context.queue.empty() && !context.writing() && !context.retry_queued;
 }
 
-ConstBytes Engine::write_run(ClientContext& context, std::uint32_t slot, std::uint32_t generation, ConstBytes batch) {
+MutableBytes Engine::write_run(ClientContext& context, std::uint32_t slot, std::uint32_t generation,
+                               MutableBytes batch) {
   WriteRun run;
   std::size_t framed = 0;
   while (!batch.empty()) {
@@ -73,7 +74,8 @@ ConstBytes Engine::write_run(ClientContext& context, std::uint32_t slot, std::ui
     if ((header.flags & kOutputRaw) == 0 && !encode_envelope(options_.framing, payload, &envelope)) break;
     const ConstBytes head(envelope.header.data(), envelope.header_bytes);
     if (run.bytes() + head.size() + payload.size() + envelope.trailer.size() > options_.max_queued_bytes) break;
-    if (!run.add(head, payload, envelope.trailer)) break;
+    // The record's own header was read.
+    if (!run.add(head, payload, envelope.trailer, batch.first(sizeof header))) break;
     if ((header.flags & kOutputRaw) == 0) ++framed;
     batch = batch.subspan(output_record_bytes(header.length));
   }

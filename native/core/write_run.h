@@ -2,12 +2,14 @@
 // is not stays where its sender has it. Lives for the length of a call; allocates nothing.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
 
+#include "port/check.h"
 #include "port/port.h"
 
 namespace iocp {
@@ -17,16 +19,23 @@ class WriteRun {
   // A part up to this size costs less to copy than a slice of its own costs the kernel.
   static constexpr std::size_t kCopiedPartMax = 1024;
 
-  // False: it would not fit, and nothing was added.
-  bool add(ConstBytes header, ConstBytes payload, ConstBytes trailer) noexcept {
+  // `before` is memory that ends where the payload begins and that nobody reads any more: the header of a payload that
+  // stays where it is may go there, so that both are one slice. False: it would not fit, and nothing was added.
+  bool add(ConstBytes header, ConstBytes payload, ConstBytes trailer, MutableBytes before = {}) noexcept {
     const bool copied = payload.size() <= kCopiedPartMax;
-    const std::size_t staged = header.size() + trailer.size() + (copied ? payload.size() : 0);
+    const bool in_place = !copied && header.size() <= before.size();
+    const std::size_t staged =
+        (in_place ? 0 : header.size()) + trailer.size() + (copied ? payload.size() : 0);
     if (staged > staging_.size() - staged_ || count_ + 3 > slices_.size()) return false;
-    stage(header);
-    if (copied) {
-      stage(payload);
+    if (in_place) {
+      slices_[count_++] = put_before(before, header, payload);
     } else {
-      slices_[count_++] = payload;
+      stage(header);
+      if (copied) {
+        stage(payload);
+      } else {
+        slices_[count_++] = payload;
+      }
     }
     stage(trailer);
     bytes_ += header.size() + payload.size() + trailer.size();
@@ -39,6 +48,13 @@ class WriteRun {
   std::size_t packages() const noexcept { return packages_; }
 
  private:
+  static ConstBytes put_before(MutableBytes before, ConstBytes header, ConstBytes payload) noexcept {
+    IOCP_DCHECK(before.data() + before.size() == payload.data());
+    const MutableBytes at = before.last(header.size());
+    std::copy(header.begin(), header.end(), at.begin());
+    return ConstBytes(at.data(), header.size() + payload.size());
+  }
+
   // Behind the last slice when that is staged too, else as a slice of its own.
   void stage(ConstBytes part) noexcept {
     if (part.empty()) return;

@@ -46,6 +46,22 @@ TEST("write run: a large payload stays where it is, between what was copied") {
   CHECK_EQ(run.bytes(), joined(run).size());
 }
 
+TEST("write run: a header may go right before a large payload, as one slice with it, and nothing else is touched") {
+  const std::size_t length = WriteRun::kCopiedPartMax + 1;
+  std::string record = "0123456789" + std::string(length, 'x');
+  const iocp::MutableBytes memory(reinterpret_cast<std::uint8_t*>(record.data()), record.size());
+  WriteRun run;
+  CHECK(run.add(bytes_of("a"), bytes_of("small"), {}));
+  CHECK(run.add(bytes_of("head"), iocp::ConstBytes(memory).last(length), bytes_of("end"), memory.first(10)));
+  CHECK_EQ(run.slices().size(), 3U);
+  CHECK_EQ(joined(run), "asmallhead" + std::string(length, 'x') + "end");
+  CHECK_EQ(record.substr(0, 10), std::string("012345head"));
+  // A header longer than what lies before is copied, as ever.
+  CHECK(run.add(bytes_of("a long header"), iocp::ConstBytes(memory).last(length), {}, memory.first(10)));
+  CHECK_EQ(record.substr(0, 10), std::string("012345head"));
+  CHECK_EQ(run.bytes(), joined(run).size());
+}
+
 TEST("write run: what does not fit is refused whole, by bytes and by slices") {
   const std::string small(WriteRun::kCopiedPartMax, 's');
   const std::string large(WriteRun::kCopiedPartMax + 1, 'l');
