@@ -152,6 +152,16 @@ bool Mailbox::wants_ring() noexcept {
   return true;
 }
 
+MutableBytes Mailbox::Writer::place(std::size_t payload_offset, std::size_t least) const noexcept {
+  const Mailbox& box = mailbox_;
+  if (box.discarding_ || !box.overflow_.empty() || box.current_ >= box.slabs_.size()) return {};
+  const Slab& slab = box.slabs_[box.current_];
+  const std::size_t room = (slab.size - slab.written) & ~(kRecordAlignment - 1);
+  const std::size_t before = sizeof(RecordHeader) - payload_offset;
+  if (room < before + least) return {};
+  return {slab.memory + slab.written + before, room - before};
+}
+
 bool Mailbox::Writer::package(std::uint32_t slot, ConstBytes payload) {
   Mailbox& box = mailbox_;
   if (box.discarding_) return true;
@@ -160,8 +170,11 @@ bool Mailbox::Writer::package(std::uint32_t slot, ConstBytes payload) {
   if (at == nullptr) return false;
   const RecordHeader header = {static_cast<std::uint32_t>(RecordKind::package), slot,
                                static_cast<std::uint32_t>(payload.size()), 0};
+  // The payload first: received at place() it may overlap with its record, in which it mostly is where it should be.
+  if (payload.data() != at + sizeof header && !payload.empty()) {
+    std::memmove(at + sizeof header, payload.data(), payload.size());
+  }
   std::memcpy(at, &header, sizeof header);
-  if (!payload.empty()) std::memcpy(at + sizeof header, payload.data(), payload.size());
   return true;
 }
 

@@ -93,6 +93,14 @@ class Worker {
   void arm_zero_byte_read(ClientContext& context) IOCP_REQUIRES(context.lock);
   void on_zero_byte_read(ClientContext& context, Status status) IOCP_REQUIRES(context.lock);
   void read_until_empty(ClientContext& context) IOCP_REQUIRES(context.lock);
+  // A read right behind the last record in the mailbox, if one package is expected: then its payload need not be copied.
+  enum class InPlace : std::uint8_t {
+    not_tried,
+    delivered,   // it was that package, and its record is complete
+    in_scratch,  // it was something else, to be framed as usual; or the read failed
+  };
+  InPlace read_in_place(ClientContext& context, Status* status, std::uint32_t* count) IOCP_REQUIRES(context.lock);
+  bool feed_all(ClientContext& context, ConstBytes bytes) IOCP_REQUIRES(context.lock);
   void top_up_reads(ClientContext& context) IOCP_REQUIRES(context.lock);
   bool submit_read(ClientContext& context) IOCP_REQUIRES(context.lock);
   void on_read(ClientContext& context, ReadOperation* operation, Status status, std::uint32_t bytes)

@@ -139,7 +139,10 @@ void Worker::read_until_empty(ClientContext& context) {
     const std::size_t most = context.framer.expects_large() ? Framer::kSurplusMax : kScratchBytes;
     const MutableBytes target = direct.empty() ? MutableBytes(scratch_.get(), most) : direct;
     std::uint32_t count = 0;
-    const Status status = lane_.port.read_now(context.socket, target, &count);
+    Status status = Status::ok;
+    InPlace in_place = InPlace::not_tried;
+    if (direct.empty()) in_place = read_in_place(context, &status, &count);
+    if (in_place == InPlace::not_tried) status = lane_.port.read_now(context.socket, target, &count);
     if (status == Status::would_block) break;
     if (is_shortage(status)) {
       add(lane_.counters.buffer_shortages, 1);
@@ -156,17 +159,12 @@ void Worker::read_until_empty(ClientContext& context) {
     }
     context.bytes_received += count;
     add(lane_.counters.bytes_received, count);
-    if (raw.empty()) {
+    if (!raw.empty()) {
+      raw_received(context, count);
+    } else if (in_place != InPlace::delivered) {
       const ConstBytes bytes =
           direct.empty() ? ConstBytes(target).first(count) : context.framer.direct_received(count, surplus);
-      const std::size_t used = feed(context, bytes);
-      if (context.state == ContextState::closed) return;
-      if (used < bytes.size()) {
-        keep_backlog(context, bytes.subspan(used));
-        return;
-      }
-    } else {
-      raw_received(context, count);
+      if (!feed_all(context, bytes)) return;
     }
     if (!may_read(context)) return;
     if (count < target.size()) break;  // a short read: the socket is empty, or the next wait will tell
@@ -174,6 +172,42 @@ void Worker::read_until_empty(ClientContext& context) {
   }
   if (context.reads != nullptr) context.reads->allowance.grow();
   wait_for_bytes(context);
+}
+
+// Only while the owner steps the lane: the mailbox is locked over the read, and it is the owner who empties it.
+Worker::InPlace Worker::read_in_place(ClientContext& context, Status* status, std::uint32_t* count) {
+  const Framer::Expected expected = context.framer.expected();
+  const bool owner_steps = !lane_.stepped_by_threads.load(std::memory_order_relaxed) && context.worker == nullptr;
+  if (expected.total == 0 || !owner_steps) return InPlace::not_tried;
+  Mailbox::Writer writer(lane_.mailbox);
+  MutableBytes target = writer.place(expected.payload_offset, expected.total);
+  if (target.empty()) return InPlace::not_tried;
+  target = target.first(std::min(target.size(), kScratchBytes));
+  *status = lane_.port.read_now(context.socket, target, count);
+  const ConstBytes bytes = ConstBytes(target).first(*count);
+  if (bytes.empty()) return InPlace::in_scratch;
+  const Frame frame = inspect(engine_.options().framing, bytes, 0);
+  if (frame.verdict == Frame::Verdict::known && frame.total == bytes.size()) {
+    const ConstBytes payload = bytes.subspan(static_cast<std::size_t>(frame.payload_offset),
+                                             static_cast<std::size_t>(frame.payload_length));
+    const bool is_chunk = engine_.options().file_transfer && is_file_chunk(payload);
+    if (!is_chunk && payload.size() <= kInlinePayloadMax && writer.package(context.slot, payload)) {
+      ++context.packages_received;
+      add(lane_.counters.packages_received, 1);
+      return InPlace::delivered;
+    }
+  }
+  std::copy(bytes.begin(), bytes.end(), scratch_.get());
+  return InPlace::in_scratch;
+}
+
+// False: it is not to be read on, for what was left over is kept, or the context ended.
+bool Worker::feed_all(ClientContext& context, ConstBytes bytes) {
+  const std::size_t used = feed(context, bytes);
+  if (context.state == ContextState::closed) return false;
+  if (used == bytes.size()) return true;
+  keep_backlog(context, bytes.subspan(used));
+  return false;
 }
 
 // --- pending reads -------------------------------------------------------------------------------------------
