@@ -93,7 +93,8 @@ class Worker {
   void arm_zero_byte_read(ClientContext& context) IOCP_REQUIRES(context.lock);
   void on_zero_byte_read(ClientContext& context, Status status) IOCP_REQUIRES(context.lock);
   void read_until_empty(ClientContext& context) IOCP_REQUIRES(context.lock);
-  // A read right behind the last record in the mailbox, if one package is expected: then its payload need not be copied.
+  // A read right behind the last record in the mailbox, if one package is expected: then its payload need not be
+  // copied.
   enum class InPlace : std::uint8_t {
     not_tried,
     delivered,   // it was that package, and its record is complete

@@ -188,8 +188,8 @@ Worker::InPlace Worker::read_in_place(ClientContext& context, Status* status, st
   if (bytes.empty()) return InPlace::in_scratch;
   const Frame frame = inspect(engine_.options().framing, bytes, 0);
   if (frame.verdict == Frame::Verdict::known && frame.total == bytes.size()) {
-    const ConstBytes payload = bytes.subspan(static_cast<std::size_t>(frame.payload_offset),
-                                             static_cast<std::size_t>(frame.payload_length));
+    const ConstBytes payload =
+        bytes.subspan(static_cast<std::size_t>(frame.payload_offset), static_cast<std::size_t>(frame.payload_length));
     const bool is_chunk = engine_.options().file_transfer && is_file_chunk(payload);
     if (!is_chunk && payload.size() <= kInlinePayloadMax && writer.package(context.slot, payload)) {
       ++context.packages_received;

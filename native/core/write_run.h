@@ -24,8 +24,7 @@ class WriteRun {
   bool add(ConstBytes header, ConstBytes payload, ConstBytes trailer, MutableBytes before = {}) noexcept {
     const bool copied = payload.size() <= kCopiedPartMax;
     const bool in_place = !copied && header.size() <= before.size();
-    const std::size_t staged =
-        (in_place ? 0 : header.size()) + trailer.size() + (copied ? payload.size() : 0);
+    const std::size_t staged = (in_place ? 0 : header.size()) + trailer.size() + (copied ? payload.size() : 0);
     if (staged > staging_.size() - staged_ || count_ + 3 > slices_.size()) return false;
     if (in_place) {
       slices_[count_++] = put_before(before, header, payload);

@@ -49,6 +49,29 @@ describe.each(WORKERS)('with ioWorkers %i', (ioWorkers) => {
     expect(got.map(digest)).toEqual(sent.map(digest));
   });
 
+  it.each([
+    'iocps',
+    { type: 'varint' },
+    { type: 'delimiter', delimiter: '\n' },
+    { type: 'length', width: 2, offset: 3, endian: 'be' },
+  ] as const)('answers one package at a time, or two, of changing lengths: %j', async (framing) => {
+    const random = seeded(4321 + ioWorkers);
+    const { server: echo, client, outgoing } = await pair({ ioWorkers, framing });
+    echo.on('package', (context, payload) => context.send(payload));
+    const wrong: number[] = [];
+    for (let round = 0; round < 300; round++) {
+      const size = random() < 0.7 ? 3000 : Math.floor(random() * 18_000);
+      const sent = Array.from({ length: random() < 0.9 ? 1 : 2 }, (_, index) =>
+        pattern(size + index, round).map((byte) => (byte === 10 ? 11 : byte)),
+      );
+      const answers = packages(client, sent.length);
+      for (const payload of sent) outgoing.send(payload);
+      const got = await answers;
+      if (!sent.every((payload, index) => got[index]!.equals(payload))) wrong.push(round);
+    }
+    expect(wrong).toEqual([]);
+  });
+
   it('puts packages together from randomly cut segments', async () => {
     const random = seeded(1234 + ioWorkers);
     const { server: made, port } = await server({ ioWorkers });
