@@ -82,9 +82,10 @@ export interface IocpOptions {
   /**
    * Threads that do the network I/O: 0 = the JavaScript thread itself, from its event loop; 1…256 = that many
    * threads. `'auto'`: the JavaScript thread while it has time to spare; while it is busy with other work than I/O, or
-   * files come in, a thread does it. `stats().ioWorkers` tells which. Default `'auto'`. On Windows and under Bun the
-   * event loop cannot watch the port: 0 and `'auto'` mean one thread there. Files are sent by a thread of their own in
-   * any case.
+   * files come in, a thread does it. `stats().ioWorkers` tells which. Default `'auto'`. While answers come back within
+   * microseconds, `'auto'` also has the JavaScript thread look for up to 30 µs before it sleeps; with 0 it never does.
+   * On Windows and under Bun the event loop cannot watch the port: 0 and `'auto'` mean one thread there. Files are sent
+   * by a thread of their own in any case.
    */
   ioWorkers?: 'auto' | number;
   /** Most connections at a time; further peers are refused. 1…2 097 152, default 10 000. */

@@ -16,10 +16,11 @@ constexpr int kTurnsPerReady = 4;
 }  // namespace
 
 EngineWrap::EngineWrap(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<EngineWrap>(info), payload_buffers_(info.Env()), policy_(1) {
+    : Napi::ObjectWrap<EngineWrap>(info), payload_buffers_(info.Env()), policy_(1), polling_(1) {
   BindingOptions options = read_options(info[0].As<Napi::Object>());
   io_threads_ = options.io_threads;
   policy_ = SteppingPolicy(options.processors);
+  polling_ = BusyPolling(options.processors);
   // A host without a usable loop is served by one thread instead.
   if (io_threads_ == 0 && !HostLoop::available(info.Env())) io_threads_ = 1;
   if (io_threads_ > 0) {
@@ -83,6 +84,7 @@ bool EngineWrap::start_adaptive() {
   }
   // The doorbell keeps the loop alive, whoever steps.
   host_loop_.unref();
+  host_loop_.watch_sleep([](void* self) { static_cast<EngineWrap*>(self)->before_sleep(); });
   static_cast<void>(measure(monotonic_ns()));  // the first window begins
   return true;
 }
@@ -129,6 +131,8 @@ void EngineWrap::on_host_ready() {
   const Napi::HandleScope scope(Env());
   Worker& worker = engine_->worker(0);
   std::uint64_t now_ns = monotonic_ns();
+  if (!wait_.over) polling_.waited(now_ns - wait_.begin_ns, wait_.looked);
+  wait_.over = true;
   for (int turn = 0; turn < kTurnsPerReady; ++turn) {
     const std::uint64_t begin_ns = now_ns;
     begin_step();
@@ -142,6 +146,15 @@ void EngineWrap::on_host_ready() {
     if (destroy_after_pump_ || pump_->wants_turn() || (!full && !worker.has_work())) break;
   }
   plan_next_turn();
+}
+
+void EngineWrap::before_sleep() {
+  if (phase_ != Phase::running || !steps_itself()) return;
+  if (!wait_.over) polling_.in_vain();
+  wait_ = {monotonic_ns(), polling_.pays(), false};
+  if (!wait_.looked) return;
+  host_loop_.look(kBusyPollNs);
+  looking_ns_ += monotonic_ns() - wait_.begin_ns;
 }
 
 void EngineWrap::kick() {
@@ -179,8 +192,8 @@ void EngineWrap::weigh_load() {
 
 SteppingPolicy::Window EngineWrap::measure(std::uint64_t now_ns) {
   const Load begin = window_begin_;
-  window_begin_ = {now_ns,    host_loop_.idle_ns(),           stepping_ns_ + standby_->stepping_ns(),
-                   turns_ns_, engine_->file_bytes_received(), engine_->packages_moved()};
+  window_begin_ = {now_ns,    host_loop_.idle_ns() + looking_ns_, stepping_ns_ + standby_->stepping_ns(),
+                   turns_ns_, engine_->file_bytes_received(),     engine_->packages_moved()};
   const std::uint64_t elapsed_ns = now_ns - begin.at_ns;
   const std::uint64_t turns_ns = window_begin_.turns_ns - begin.turns_ns;
   // A host that does not measure its sleep: whatever is not done for this engine counts as sleep.

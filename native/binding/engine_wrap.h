@@ -12,6 +12,7 @@
 #include "binding/host_loop.h"
 #include "binding/options.h"
 #include "binding/thread_bell.h"
+#include "core/busy_polling.h"
 #include "core/engine.h"
 #include "core/stepping_policy.h"
 #include "core/worker_threads.h"
@@ -77,6 +78,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   bool steps_itself() const;
   // The host's loop says that the port has something, or that the timer fired.
   void on_host_ready();
+  // The host's loop is about to sleep.
+  void before_sleep();
   // Runs commands just given on the JavaScript thread; what they cause is delivered later, never from within.
   void kick();
   void plan_next_turn();
@@ -117,6 +120,13 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   DiskThread disk_thread_;
   std::unique_ptr<StandbyThread> standby_;  // null: who steps is settled for good
   SteppingPolicy policy_;
+  BusyPolling polling_;
+  struct Wait {
+    std::uint64_t begin_ns = 0;
+    bool looked = false;  // for the engine's events, all the time that is worth it
+    bool over = true;     // the engine had something to do since
+  };
+  Wait wait_;  // the last time that the loop was about to sleep
   // What weigh_load() compares with: the figures at the beginning of the window, and those of this thread so far.
   struct Load {
     std::uint64_t at_ns = 0;
@@ -127,7 +137,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
     std::uint64_t packages = 0;
   };
   Load window_begin_;
-  std::uint64_t stepping_ns_ = 0;     // this thread's, in steps
+  std::uint64_t looking_ns_ = 0;      // this thread's, before it sleeps
+  std::uint64_t stepping_ns_ = 0;     // … in steps
   std::uint64_t turns_ns_ = 0;        // … and in steps and JavaScript called from here
   std::shared_ptr<ThreadBell> bell_;  // null: no thread ever steps
   napi_async_cleanup_hook_handle cleanup_hook_ = nullptr;

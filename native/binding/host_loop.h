@@ -33,6 +33,11 @@ class HostLoop {
   // Between the two, nothing calls `on_ready`. Nothing happens when it is so already; false when the loop refuses.
   void pause();
   bool resume();
+  // Calls `before_sleep` whenever the loop is about to sleep, with the context of open(). Where the loop cannot tell,
+  // never.
+  void watch_sleep(Callback before_sleep);
+  // Looks whether anything that the loop waits for is ready, until it is, the time is over, or a timer is due.
+  bool look(std::uint64_t limit_ns);
   // How long the loop's thread has slept for want of work since the loop began; 0 from a host that does not measure it.
   std::uint64_t idle_ns() const noexcept;
   void ref();
@@ -43,6 +48,8 @@ class HostLoop {
   bool is_open() const noexcept { return handles_ != nullptr; }
 
  private:
+  void start_watching_sleep();
+
   struct Handles;
   Handles* handles_ = nullptr;
 };

@@ -1,19 +1,23 @@
 // HostLoop on libuv, where the host exports its functions (Node.js and Electron on Unix). libuv promises a stable
 // ABI for these within major version 1; the few declarations below are its public ones, so no header is needed.
 #include <dlfcn.h>
+#include <poll.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 
 #include "binding/host_loop.h"
+#include "core/worker_threads.h"
 
 namespace iocp {
 namespace {
 
 using UvHandle = void;
-constexpr int kUvIdle = 6;    // uv_handle_type: UV_IDLE
-constexpr int kUvPoll = 8;    // uv_handle_type: UV_POLL
-constexpr int kUvTimer = 13;  // uv_handle_type: UV_TIMER
+constexpr int kUvIdle = 6;     // uv_handle_type: UV_IDLE
+constexpr int kUvPoll = 8;     // uv_handle_type: UV_POLL
+constexpr int kUvPrepare = 9;  // uv_handle_type: UV_PREPARE
+constexpr int kUvTimer = 13;   // uv_handle_type: UV_TIMER
 constexpr int kUvReadable = 1;
 
 struct Uv {
@@ -33,7 +37,14 @@ struct Uv {
   void (*unref)(UvHandle*) = nullptr;
   void (*close)(UvHandle*, void (*)(UvHandle*)) = nullptr;
   bool complete = true;
-  std::uint64_t (*metrics_idle_time)(void* loop) = nullptr;  // may be missing
+  // May be missing, each.
+  int (*prepare_init)(void* loop, UvHandle*) = nullptr;
+  int (*prepare_start)(UvHandle*, void (*)(UvHandle*)) = nullptr;
+  int (*prepare_stop)(UvHandle*) = nullptr;
+  int (*backend_fd)(const void* loop) = nullptr;
+  int (*backend_timeout)(const void* loop) = nullptr;
+  std::uint64_t (*metrics_idle_time)(void* loop) = nullptr;
+  bool tells_sleep = false;  // all of prepare and backend
 
   Uv() {
     look_up("uv_handle_size", &handle_size);
@@ -51,13 +62,21 @@ struct Uv {
     look_up("uv_ref", &ref);
     look_up("uv_unref", &unref);
     look_up("uv_close", &close);
-    metrics_idle_time = reinterpret_cast<decltype(metrics_idle_time)>(dlsym(RTLD_DEFAULT, "uv_metrics_idle_time"));
+    tells_sleep = find("uv_prepare_init", &prepare_init) && find("uv_prepare_start", &prepare_start) &&
+                  find("uv_prepare_stop", &prepare_stop) && find("uv_backend_fd", &backend_fd) &&
+                  find("uv_backend_timeout", &backend_timeout);
+    find("uv_metrics_idle_time", &metrics_idle_time);
   }
 
   template <typename Function>
   void look_up(const char* name, Function* into) {
+    complete = find(name, into) && complete;
+  }
+
+  template <typename Function>
+  static bool find(const char* name, Function* into) {
     *into = reinterpret_cast<Function>(dlsym(RTLD_DEFAULT, name));
-    complete = complete && *into != nullptr;
+    return *into != nullptr;
   }
 };
 
@@ -90,10 +109,12 @@ struct HostLoop::Handles {
   UvHandle* poll = nullptr;
   UvHandle* idle = nullptr;
   UvHandle* timer = nullptr;
+  UvHandle* prepare = nullptr;  // null: nobody wants to know, or the loop cannot tell
   bool idle_running = false;
   bool timer_running = false;
   int open = 0;
   Callback on_ready = nullptr;
+  Callback before_sleep = nullptr;
   void* ready_context = nullptr;
   Callback on_closed = nullptr;
   void* closed_context = nullptr;
@@ -102,6 +123,7 @@ struct HostLoop::Handles {
     std::free(poll);
     std::free(idle);
     std::free(timer);
+    std::free(prepare);
   }
 
   static Handles* of(UvHandle* handle) { return static_cast<Handles*>(uv().handle_get_data(handle)); }
@@ -152,8 +174,40 @@ bool HostLoop::open(napi_env env, int descriptor, Callback on_ready, void* conte
   return false;
 }
 
+void HostLoop::watch_sleep(Callback before_sleep) {
+  if (handles_ == nullptr || !uv().tells_sleep || handles_->prepare != nullptr) return;
+  handles_->prepare = std::malloc(uv().handle_size(kUvPrepare));
+  if (handles_->prepare == nullptr) return;
+  handles_->before_sleep = before_sleep;
+  uv().prepare_init(handles_->loop, handles_->prepare);
+  uv().handle_set_data(handles_->prepare, handles_);
+  uv().unref(handles_->prepare);
+  ++handles_->open;
+  start_watching_sleep();
+}
+
+void HostLoop::start_watching_sleep() {
+  if (handles_->prepare == nullptr) return;
+  uv().prepare_start(handles_->prepare, [](UvHandle* handle) {
+    Handles* self = Handles::of(handle);
+    if (uv().backend_timeout(self->loop) != 0) self->before_sleep(self->ready_context);
+  });
+}
+
+bool HostLoop::look(std::uint64_t limit_ns) {
+  pollfd loop = {uv().backend_fd(handles_->loop), POLLIN, 0};
+  const int timeout_ms = uv().backend_timeout(handles_->loop);
+  if (timeout_ms >= 0) limit_ns = std::min(limit_ns, static_cast<std::uint64_t>(timeout_ms) * 1'000'000);
+  const std::uint64_t end_ns = monotonic_ns() + limit_ns;
+  do {
+    if (::poll(&loop, 1, 0) > 0) return true;
+  } while (monotonic_ns() < end_ns);
+  return false;
+}
+
 void HostLoop::pause() {
   if (handles_ == nullptr) return;
+  if (handles_->prepare != nullptr) uv().prepare_stop(handles_->prepare);
   uv().poll_stop(handles_->poll);
   uv().idle_stop(handles_->idle);
   uv().timer_stop(handles_->timer);
@@ -162,6 +216,7 @@ void HostLoop::pause() {
 
 bool HostLoop::resume() {
   if (handles_ == nullptr) return false;
+  start_watching_sleep();
   return uv().poll_start(handles_->poll, kUvReadable, [](UvHandle* handle, int, int) {
     Handles* self = Handles::of(handle);
     self->on_ready(self->ready_context);
@@ -219,6 +274,7 @@ void HostLoop::close(Callback on_closed, void* context) {
   uv().close(handles->poll, closed);
   uv().close(handles->idle, closed);
   uv().close(handles->timer, closed);
+  if (handles->prepare != nullptr) uv().close(handles->prepare, closed);
 }
 
 }  // namespace iocp

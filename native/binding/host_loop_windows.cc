@@ -17,6 +17,10 @@ void HostLoop::pause() {}
 
 bool HostLoop::resume() { return false; }
 
+void HostLoop::watch_sleep(Callback) {}
+
+bool HostLoop::look(std::uint64_t) { return false; }
+
 std::uint64_t HostLoop::idle_ns() const noexcept { return 0; }
 
 void HostLoop::ref() {}

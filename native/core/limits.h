@@ -86,6 +86,16 @@ constexpr std::uint32_t kTrialWindows = 10;
 constexpr std::uint32_t kTrialPaysPercent = 98;
 constexpr std::uint64_t kTrialRestMinMs = 5'000;
 constexpr std::uint64_t kTrialRestMaxMs = 60'000;
+// How long an owner looks before its thread sleeps (busy_polling.h): about what a sleep and the wake-up cost in a
+// virtual machine. A wait that was slept through includes both, and so counts as short up to twice that.
+constexpr std::uint64_t kBusyPollNs = 30'000;
+constexpr std::uint64_t kShortWaitNs = 60'000;
+// Less than this between the last look and the next event is no wait at all.
+constexpr std::uint64_t kNoWaitNs = 4'000;
+// A short wait counts one, any other takes four away: looking goes on while four of five waits are short.
+constexpr std::uint32_t kBusyPollScoreMax = 32;
+constexpr std::uint32_t kBusyPollMiss = 4;
+constexpr std::uint32_t kBusyPollPays = 16;
 // Bytes of received files that keep a processor busy for a twentieth of its time or so.
 constexpr std::uint64_t kFileBytesPerMsMany = 200'000;
 constexpr std::uint64_t kFileBytesPerMsFew = 100'000;
