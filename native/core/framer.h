@@ -67,8 +67,8 @@ class Framer {
   // What is likely to come next, alone and in one piece, because the last one did: a package of some length, which is
   // worth receiving where it will be kept. `total` 0: nothing is known.
   struct Expected {
-    std::uint32_t total = 0;
-    std::uint32_t payload_offset = 0;
+    std::uint16_t total = 0;
+    std::uint8_t payload_offset = 0;
   };
   Expected expected() const noexcept { return partial_ == nullptr ? expected_ : Expected{}; }
 
@@ -197,9 +197,9 @@ inline bool Framer::append(ConstBytes bytes) noexcept {
 
 inline Framer::Expected Framer::expectation_from(const Frame& frame) noexcept {
   const bool worth_it = frame.payload_length >= kReceivedInPlaceMin && frame.payload_length <= kInlinePayloadMax &&
-                        frame.payload_offset <= sizeof(RecordHeader);
+                        frame.payload_offset <= sizeof(RecordHeader) && frame.total <= UINT16_MAX;
   if (!worth_it) return {};
-  return {static_cast<std::uint32_t>(frame.total), static_cast<std::uint32_t>(frame.payload_offset)};
+  return {static_cast<std::uint16_t>(frame.total), static_cast<std::uint8_t>(frame.payload_offset)};
 }
 
 inline std::size_t Framer::bytes_to_learn(const Framing& framing, std::size_t available) const noexcept {
