@@ -7,14 +7,16 @@ import { errorFromStatus } from './errors.js';
 const engines = new Set<Engine>();
 
 function rest(): void {
-  for (const engine of engines) engine.rest();
-  // Whoever emits 'exit' without exiting goes on as before.
-  setImmediate(() => {
-    for (const engine of engines) {
-      const status = engine.rouse();
-      if (status !== 0) throw errorFromStatus(addon, status);
-    }
-  });
+  for (const engine of engines) {
+    engine.rest();
+    // Whoever emits 'exit' without exiting goes on as before.
+    setImmediate(rouse, engine);
+  }
+}
+
+function rouse(engine: Engine): void {
+  const status = engine.rouse();
+  if (status !== 0) throw errorFromStatus(addon, status);
 }
 
 /** From now on until {@link forget} the engine rests when the process exits. */

@@ -119,8 +119,7 @@ void EngineWrap::on_ring(napi_env env) {
   pump_->pump(env);
   turns_ns_ += monotonic_ns() - begin_ns;
   if (standby_ != nullptr && standby_->reclaim()) {
-    host_loop_.resume();
-    host_loop_.plan(0);  // the port's descriptor tells news only; what is there already is found by looking
+    resume_host_loop();
     if (!destroy_after_pump_) return;
   }
   plan_next_turn();
@@ -226,10 +225,13 @@ void EngineWrap::rest_threads() {
   const bool thread_stepped = !standby_->owner_steps();
   standby_->stop();
   if (!thread_stepped) return;
-  engine_->hand_over(0, false);
   policy_.stay_with_owner();
+  resume_host_loop();
+}
+
+void EngineWrap::resume_host_loop() {
   host_loop_.resume();
-  host_loop_.plan(0);
+  host_loop_.plan(0);  // the port's descriptor tells news only; what is there already is found by looking
 }
 
 bool EngineWrap::rouse_threads() {

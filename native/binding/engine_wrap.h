@@ -89,6 +89,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   void change_stepper();
   // No thread of the engine runs after the first, until the second; the owner holds every lane meanwhile.
   void rest_threads();
+  // The thread does not step any more: the loop does.
+  void resume_host_loop();
   bool rouse_threads();
   // A thread rang.
   void on_ring(napi_env env);

@@ -37,7 +37,7 @@ class HostLoop {
   // never.
   void watch_sleep(Callback before_sleep);
   // Looks whether anything that the loop waits for is ready, until it is, the time is over, or a timer is due.
-  bool look(std::uint64_t limit_ns);
+  void look(std::uint64_t limit_ns);
   // How long the loop's thread has slept for want of work since the loop began; 0 from a host that does not measure it.
   std::uint64_t idle_ns() const noexcept;
   void ref();

@@ -194,15 +194,13 @@ void HostLoop::start_watching_sleep() {
   });
 }
 
-bool HostLoop::look(std::uint64_t limit_ns) {
+void HostLoop::look(std::uint64_t limit_ns) {
   pollfd loop = {uv().backend_fd(handles_->loop), POLLIN, 0};
   const int timeout_ms = uv().backend_timeout(handles_->loop);
   if (timeout_ms >= 0) limit_ns = std::min(limit_ns, static_cast<std::uint64_t>(timeout_ms) * 1'000'000);
   const std::uint64_t end_ns = monotonic_ns() + limit_ns;
-  do {
-    if (::poll(&loop, 1, 0) > 0) return true;
-  } while (monotonic_ns() < end_ns);
-  return false;
+  while (::poll(&loop, 1, 0) == 0 && monotonic_ns() < end_ns) {
+  }
 }
 
 void HostLoop::pause() {

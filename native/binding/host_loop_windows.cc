@@ -19,7 +19,7 @@ bool HostLoop::resume() { return false; }
 
 void HostLoop::watch_sleep(Callback) {}
 
-bool HostLoop::look(std::uint64_t) { return false; }
+void HostLoop::look(std::uint64_t) {}
 
 std::uint64_t HostLoop::idle_ns() const noexcept { return 0; }
 

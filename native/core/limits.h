@@ -86,8 +86,8 @@ constexpr std::uint32_t kTrialWindows = 10;
 constexpr std::uint32_t kTrialPaysPercent = 98;
 constexpr std::uint64_t kTrialRestMinMs = 5'000;
 constexpr std::uint64_t kTrialRestMaxMs = 60'000;
-// How long an owner looks before its thread sleeps (busy_polling.h): about what a sleep and the wake-up cost in a
-// virtual machine. A wait that was slept through includes both, and so counts as short up to twice that.
+// How long an owner looks before its thread sleeps (busy_polling.h), chosen by measurement. A wait that was slept
+// through includes falling asleep and waking up, and so counts as short up to twice that.
 constexpr std::uint64_t kBusyPollNs = 30'000;
 constexpr std::uint64_t kShortWaitNs = 60'000;
 // Less than this between the last look and the next event is no wait at all.

@@ -119,6 +119,7 @@ void StandbyThread::stop() {
   if (before != kResting) engine_.lane(0).wake();
   thread_.join();
   owner_steps_ = true;
+  engine_.hand_over(0, false);
   state_.store(kResting, std::memory_order_relaxed);
 }
 

@@ -83,7 +83,7 @@ class StandbyThread {
   bool reclaim();
   bool owner_steps() const noexcept { return owner_steps_; }
   bool recalled() const noexcept { return state_.load(std::memory_order_relaxed) == kRecalled; }
-  // Ends the thread, wherever the token is; the owner holds it afterwards, for shutting down.
+  // Ends the thread, wherever the token is; the owner holds it afterwards. take_over() starts another.
   void stop();
   // Time the thread has spent stepping so far, the current step not included.
   std::uint64_t stepping_ns() const noexcept { return stepping_ns_.load(std::memory_order_relaxed); }
