@@ -75,6 +75,16 @@ export interface Waiting {
   callback: SendCallback;
 }
 
+/** What few contexts have at a time. Apart from them, so that a context that is quiet pays for one field. */
+interface Seldom {
+  needDrain: boolean;
+  sawEnd: boolean;
+  waiting: Waiting[] | undefined;
+  hold: SendHold | undefined;
+  held: Held | undefined;
+  final: Float64Array | undefined;
+}
+
 const FAMILIES: Readonly<Record<number, AddressFamily>> = { 4: 'IPv4', 6: 'IPv6', 0: 'local' };
 
 /** @internal */
@@ -121,26 +131,15 @@ export class ClientContext<Data = unknown> {
   readonly generation: number;
   /** @internal An upper bound of the queued bytes; see sender.ts. */
   bound = 0;
-  /** @internal A `drain` record is on its way. */
-  needDrain = false;
   /** @internal */
   phase: number = Phase.fresh;
-  /** @internal Callbacks of sends, oldest first; undefined until there is one. */
-  waiting: Waiting[] | undefined = undefined;
-  /** @internal Present while sends are held back. */
-  hold: SendHold | undefined = undefined;
   /** @internal */
   link: Link;
-  /** @internal The figures of a context that has gone. */
-  final: Float64Array | undefined = undefined;
-  /** @internal */
-  sawEnd = false;
-  /** @internal Present from `pause()` until everything held back after `resume()` was delivered. */
-  held: Held | undefined = undefined;
   /** @internal Milliseconds after the link's epoch: a small integer, which is stored in place. */
   readonly age: number;
   /** @internal */
   readonly local: LocalEnd;
+  #seldom: Seldom | undefined = undefined;
 
   private constructor(link: Link, record: ConnectedRecord, data: Data) {
     this.data = data;
@@ -156,6 +155,51 @@ export class ClientContext<Data = unknown> {
   /** @internal */
   static create<Data>(link: Link, record: ConnectedRecord, data: Data): ClientContext<Data> {
     return new ClientContext(link, record, data);
+  }
+
+  /** @internal A `drain` record is on its way. */
+  get needDrain(): boolean {
+    return this.#seldom !== undefined && this.#seldom.needDrain;
+  }
+
+  set needDrain(value: boolean) {
+    if (value !== this.needDrain) this.#some().needDrain = value;
+  }
+
+  /** @internal The peer has finished sending. */
+  get sawEnd(): boolean {
+    return this.#seldom !== undefined && this.#seldom.sawEnd;
+  }
+
+  set sawEnd(value: boolean) {
+    if (value !== this.sawEnd) this.#some().sawEnd = value;
+  }
+
+  /** @internal Callbacks of sends, oldest first; undefined until there is one. */
+  get waiting(): Waiting[] | undefined {
+    return this.#seldom?.waiting;
+  }
+
+  set waiting(value: Waiting[] | undefined) {
+    if (value !== this.waiting) this.#some().waiting = value;
+  }
+
+  /** @internal Present while sends are held back. */
+  get hold(): SendHold | undefined {
+    return this.#seldom?.hold;
+  }
+
+  set hold(value: SendHold | undefined) {
+    if (value !== this.hold) this.#some().hold = value;
+  }
+
+  /** @internal Present from `pause()` until everything held back after `resume()` was delivered. */
+  get held(): Held | undefined {
+    return this.#seldom?.held;
+  }
+
+  set held(value: Held | undefined) {
+    if (value !== this.held) this.#some().held = value;
   }
 
   /** Never used again for another connection; {@link Iocp.findClient} finds the context by it. */
@@ -350,7 +394,7 @@ export class ClientContext<Data = unknown> {
   end(record: DisconnectedRecord): void {
     const { bytesReceived, bytesSent, packagesReceived, packagesSent } = record;
     const ended = this.sawEnd ? 1 : 0;
-    this.final = Float64Array.of(
+    this.#some().final = Float64Array.of(
       bytesReceived,
       bytesSent,
       packagesReceived,
@@ -374,6 +418,18 @@ export class ClientContext<Data = unknown> {
     return `ClientContext ${this.id} (${state}, ${this.remoteAddress}:${this.remotePort})`;
   }
 
+  #some(): Seldom {
+    this.#seldom ??= {
+      needDrain: false,
+      sawEnd: false,
+      waiting: undefined,
+      hold: undefined,
+      held: undefined,
+      final: undefined,
+    };
+    return this.#seldom;
+  }
+
   #files(action: string): FileTransfers {
     const { files } = this.link;
     if (files === undefined) throw new TypeError(`${action} needs the option fileTransfer`);
@@ -381,7 +437,8 @@ export class ClientContext<Data = unknown> {
   }
 
   #figure(index: number): number {
-    if (this.final !== undefined) return this.final[index] as number;
+    const final = this.#seldom?.final;
+    if (final !== undefined) return final[index] as number;
     const { engine, figures } = this.link;
     if (!engine.contextStats(this.slot, this.generation, figures)) return 0;
     return figures[index] as number;
