@@ -1,6 +1,8 @@
 // Supplies the engine with slabs: the memory that received packages travel in.
 // A slab is never lent twice, because payload Buffers that listeners kept are views of it.
 
+import { markAsUntransferable } from 'node:worker_threads';
+
 /** Bytes of a slab. A kept payload keeps its whole slab alive, so this is also the price of keeping one. */
 export const SLAB_BYTES = 128 * 1024;
 /** Slabs per lane when only the JavaScript thread steps the engine: one is read while the other is filled. */
@@ -54,6 +56,8 @@ export class SlabSupply {
   #lend(lane: number, index: number): void {
     const bytes = Buffer.allocUnsafeSlow(SLAB_BYTES);
     const memory = bytes.buffer as ArrayBuffer;
+    // A listener that transfers a payload's ArrayBuffer would take the slab from everybody else.
+    markAsUntransferable(memory);
     this.#slabs[index] = { lane, memory, words: new Uint32Array(memory) };
     this.lent++;
     this.#supply(lane, index, bytes);

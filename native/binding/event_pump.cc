@@ -63,7 +63,7 @@ void EventPump::pump(napi_env env) {
       source_.delivered(lane, batch_);
     }
   }
-  if (blocks_ != nullptr) blocks_->take_back_released();
+  if (blocks_ != nullptr) blocks_->tidy(began_ns_);
   pumping_ = false;
 }
 

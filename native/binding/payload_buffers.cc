@@ -1,10 +1,21 @@
 // Node-API calls V8 for memory here, and nowhere else in a step; whatever it refuses, the C library may still have.
 #include "binding/payload_buffers.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "port/check.h"
 
 namespace iocp {
 namespace {
+
+// Seven packages of 64 KiB. Whoever keeps a payload keeps its arena.
+constexpr std::size_t kArenaBytes = 512 * 1024;
+// 48 MiB. V8 collects young Buffers when they hold 32 MiB; others are being received into or read.
+constexpr std::int64_t kIdleArenasMax = 96;
+constexpr std::size_t kBlockAlignment = 64;
+// Memory that was not wanted for so long is given back.
+constexpr std::uint64_t kIdleNs = 1'000'000'000;
 
 // Opens a scope for handles, and closes it. Node-API's own failures are answers here, not exceptions.
 class Scope {
@@ -23,34 +34,108 @@ class Scope {
   bool good_ = false;
 };
 
+// That V8 has no memory is no exception here: the C library may have some, or its caller says that there is none.
+void forget_exception(napi_env env) noexcept {
+  bool pending = false;
+  napi_value exception = nullptr;
+  if (napi_is_exception_pending(env, &pending) == napi_ok && pending) {
+    static_cast<void>(napi_get_and_clear_last_exception(env, &exception));
+  }
+}
+
+// V8 looks at how much memory young Buffers hold only when it allocates some for one itself. Without that it notices
+// what was only wrapped much later, and then with a full collection instead of a cheap one of young objects.
+void let_v8_collect(napi_env env) noexcept {
+  void* memory = nullptr;
+  napi_value smallest = nullptr;
+  if (napi_create_arraybuffer(env, 1, &memory, &smallest) != napi_ok) forget_exception(env);
+}
+
 }  // namespace
 
-PayloadBuffers::PayloadBuffers(napi_env env) noexcept : env_(env), thread_(std::this_thread::get_id()) {}
+PayloadBuffers::PayloadBuffers(napi_env env) noexcept
+    : env_(env),
+      thread_(std::this_thread::get_id()),
+      pool_(std::make_shared<BufferPool>(kArenaBytes, kIdleArenasMax)) {}
 
 PayloadAllocator::Block PayloadBuffers::acquire(std::size_t bytes) noexcept {
   if (std::this_thread::get_id() != thread_ || !admitted_) return {};
+  wanted_ = true;
+  const std::size_t rounded = (bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
+  const bool fits = current_ != kNone && arenas_[current_].bytes - arenas_[current_].used >= rounded;
+  if (!fits && !begin_arena(rounded)) return {};
+  Arena& arena = arenas_[current_];
+  const Block block = {arena.start + arena.used, current_, static_cast<std::uint32_t>(arena.used)};
+  arena.used += rounded;
+  ++arena.blocks;
+  return block;
+}
+
+bool PayloadBuffers::begin_arena(std::size_t bytes) noexcept {
   const Scope scope(env_);
-  if (!scope.good()) return {};
+  if (!scope.good()) return false;
+  leave_current();
+  Arena arena;
+  napi_value buffer = pools_ && bytes <= kArenaBytes ? make_pooled(&arena) : nullptr;
+  if (buffer == nullptr) buffer = make_own(&arena, bytes);
+  napi_value const array = held();
+  if (buffer == nullptr || array == nullptr) return false;
+  const auto number = unused_.empty() ? static_cast<std::uint32_t>(arenas_.size()) : unused_.back();
+  if (napi_set_element(env_, array, number, buffer) != napi_ok) return false;
+  if (unused_.empty()) {
+    arenas_.push_back(std::move(arena));
+  } else {
+    unused_.pop_back();
+    arenas_[number] = std::move(arena);
+  }
+  current_ = number;
+  return true;
+}
+
+napi_value PayloadBuffers::make_pooled(Arena* arena) noexcept {
+  auto memory = std::make_shared<Memory>(pool_);
+  if (memory->start() == nullptr) return nullptr;
+  let_v8_collect(env_);
+  auto buffers_share = std::make_unique<std::shared_ptr<Memory>>(memory);
+  const auto finalize = [](napi_env, void*, void* share) { delete static_cast<std::shared_ptr<Memory>*>(share); };
+  napi_value buffer = nullptr;
+  const napi_status status =
+      napi_create_external_buffer(env_, kArenaBytes, memory->start(), finalize, buffers_share.get(), &buffer);
+  if (status != napi_ok) {
+    if (status == napi_no_external_buffers_allowed) pools_ = false;
+    forget_exception(env_);
+    return nullptr;
+  }
+  static_cast<void>(buffers_share.release());  // the finalizer's now
+  *arena = {memory, static_cast<std::uint8_t*>(memory->start()), kArenaBytes};
+  return buffer;
+}
+
+napi_value PayloadBuffers::make_own(Arena* arena, std::size_t bytes) noexcept {
   void* memory = nullptr;
   napi_value buffer = nullptr;
   if (napi_create_buffer(env_, bytes, &memory, &buffer) != napi_ok) {
-    // No memory is no exception here: the C library may have some, or its caller says that there is none.
-    bool pending = false;
-    napi_value exception = nullptr;
-    if (napi_is_exception_pending(env_, &pending) == napi_ok && pending) {
-      static_cast<void>(napi_get_and_clear_last_exception(env_, &exception));
-    }
-    return {};
+    forget_exception(env_);
+    return nullptr;
   }
-  const std::uint32_t number = unused_.empty() ? count_ : unused_.back();
+  *arena = {nullptr, static_cast<std::uint8_t*>(memory), bytes};
+  return buffer;
+}
+
+void PayloadBuffers::leave_current() noexcept {
+  const std::uint32_t number = std::exchange(current_, kNone);
+  if (number != kNone && arenas_[number].blocks == 0) drop(number);
+}
+
+void PayloadBuffers::drop(std::uint32_t number) noexcept {
   napi_value const array = held();
-  if (array == nullptr || napi_set_element(env_, array, number, buffer) != napi_ok) return {};
-  if (unused_.empty()) {
-    ++count_;
-  } else {
-    unused_.pop_back();
+  napi_value nothing = nullptr;
+  if (array == nullptr || napi_get_undefined(env_, &nothing) != napi_ok ||
+      napi_set_element(env_, array, number, nothing) != napi_ok) {
+    return;  // it goes with the Array
   }
-  return {static_cast<std::uint8_t*>(memory), number};
+  arenas_[number] = {};
+  unused_.push_back(number);
 }
 
 void PayloadBuffers::release(std::uint32_t number) noexcept {
@@ -61,33 +146,42 @@ void PayloadBuffers::release(std::uint32_t number) noexcept {
 
 bool PayloadBuffers::take(std::uint32_t number, napi_value* buffer) noexcept {
   napi_value const array = held();
-  napi_value nothing = nullptr;
-  if (array == nullptr || napi_get_element(env_, array, number, buffer) != napi_ok ||
-      napi_get_undefined(env_, &nothing) != napi_ok || napi_set_element(env_, array, number, nothing) != napi_ok) {
-    return false;
-  }
-  unused_.push_back(number);
+  if (array == nullptr || napi_get_element(env_, array, number, buffer) != napi_ok) return false;
+  IOCP_CHECK(number < arenas_.size() && arenas_[number].blocks > 0);
+  if (--arenas_[number].blocks == 0 && number != current_) drop(number);
   return true;
 }
 
-void PayloadBuffers::take_back_released() noexcept {
-  if (!any_released_.load(std::memory_order_relaxed)) return;
+void PayloadBuffers::tidy(std::uint64_t now_ns) noexcept {
   std::vector<std::uint32_t> released;
-  {
+  if (any_released_.load(std::memory_order_relaxed)) {
     const ScopedLock guard(mutex_);
     released.swap(released_);
     any_released_.store(false, std::memory_order_relaxed);
   }
+  const bool look = now_ns - looked_ns_ >= kIdleNs;
+  if (released.empty() && !look) return;
+  const Scope scope(env_);
+  if (!scope.good()) return;
   for (const std::uint32_t number : released) {
     napi_value buffer = nullptr;
     if (!take(number, &buffer)) return;
   }
+  if (!look) return;
+  looked_ns_ = now_ns;
+  if (std::exchange(wanted_, false)) return;
+  if (current_ != kNone && arenas_[current_].blocks == 0) leave_current();
+  pool_->trim();
 }
 
 void PayloadBuffers::close() noexcept {
   if (held_ != nullptr) static_cast<void>(napi_delete_reference(env_, held_));
   held_ = nullptr;
   admitted_ = false;
+  arenas_.clear();
+  unused_.clear();
+  current_ = kNone;
+  pool_->trim();
 }
 
 napi_value PayloadBuffers::held() noexcept {

@@ -1,15 +1,17 @@
-// Blocks for large payloads that are Buffers of JavaScript's own from the beginning: received into, then handed on. V8
-// frees such memory with its cheap collections of young objects, and nothing of ours runs when it does; memory that is
-// only wrapped in a Buffer brings on full collections, and a finalizer each.
+// Blocks for large payloads that are JavaScript's from the beginning: received into, then handed on. They are parts of
+// arenas, and an arena is one Buffer, so V8 makes and collects one object for several packages. The memory comes from a
+// pool and goes back to it when V8 has collected the Buffer and nothing here needs a part of it any more.
 #pragma once
 
 #include <napi.h>
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <thread>
 #include <vector>
 
+#include "core/buffer_pool.h"
 #include "core/large_payload.h"
 #include "port/mutex.h"
 
@@ -29,23 +31,60 @@ class PayloadBuffers final : public PayloadAllocator {
 
   Block acquire(std::size_t bytes) noexcept override;
   void release(std::uint32_t number) noexcept override IOCP_EXCLUDES(mutex_);
-  // The Buffer of a block, which is the caller's now. False when JavaScript cannot run any more.
+  // The Buffer that a block is part of, for the caller; the block is done with. False when JavaScript cannot run any
+  // more.
   bool take(std::uint32_t number, napi_value* buffer) noexcept;
-  // Lets go of those that were released. Inside a scope for handles.
-  void take_back_released() noexcept IOCP_EXCLUDES(mutex_);
+  // Lets go of the blocks that were released, and now and then of memory that nobody has wanted for a while.
+  void tidy(std::uint64_t now_ns) noexcept IOCP_EXCLUDES(mutex_);
   // Lets go of every block that was not taken; what holds one must not touch its memory any more.
   void close() noexcept;
 
  private:
+  // Memory of an arena: alive while its Buffer is, or while a block of it may be written to.
+  class Memory {
+   public:
+    explicit Memory(std::shared_ptr<BufferPool> pool) : pool_(std::move(pool)), start_(pool_->acquire()) {}
+    ~Memory() { pool_->release(start_); }
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
+    void* start() const noexcept { return start_; }  // null: there was none
+
+   private:
+    const std::shared_ptr<BufferPool> pool_;
+    void* const start_;
+  };
+
+  struct Arena {
+    std::shared_ptr<Memory> memory;  // null: V8's own, which lives as long as its Buffer
+    std::uint8_t* start = nullptr;
+    std::size_t bytes = 0;
+    std::size_t used = 0;
+    std::size_t blocks = 0;  // not taken and not released
+  };
+  static constexpr std::uint32_t kNone = UINT32_MAX;
+
+  // Begins an arena with room for `bytes`. False: there is no memory.
+  bool begin_arena(std::size_t bytes) noexcept;
+  // A Buffer around memory of the pool, or around V8's own; null when there is none.
+  napi_value make_pooled(Arena* arena) noexcept;
+  napi_value make_own(Arena* arena, std::size_t bytes) noexcept;
+  // No block is cut from the current arena any more.
+  void leave_current() noexcept;
+  void drop(std::uint32_t number) noexcept;
   // The Array, made when it is first wanted; null when that cannot be.
   napi_value held() noexcept;
 
   const napi_env env_;
   const std::thread::id thread_;
+  const std::shared_ptr<BufferPool> pool_;
   bool admitted_ = false;
-  napi_ref held_ = nullptr;            // an Array: the Buffer of each block, at its number
-  std::uint32_t count_ = 0;            // numbers used so far
-  std::vector<std::uint32_t> unused_;  // … and free again
+  bool pools_ = true;        // false: this host admits no memory but V8's
+  napi_ref held_ = nullptr;  // an Array: the Buffer of each arena, at its number
+  std::vector<Arena> arenas_;
+  std::vector<std::uint32_t> unused_;  // numbers in arenas_
+  std::uint32_t current_ = kNone;      // the one that blocks are cut from
+  bool wanted_ = false;                // since the last look
+  std::uint64_t looked_ns_ = 0;
   std::atomic<bool> any_released_{false};
   Mutex mutex_;
   std::vector<std::uint32_t> released_ IOCP_GUARDED_BY(mutex_);

@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #include "port/check.h"
 
@@ -10,11 +11,11 @@ namespace iocp {
 
 BufferPool::~BufferPool() {
   IOCP_CHECK(counts_.in_use == 0);
-  while (free_ != nullptr) {
-    FreeBuffer* buffer = free_;
-    free_ = buffer->next;
-    std::free(buffer);
-  }
+  free_all(free_);
+}
+
+void BufferPool::free_all(FreeBuffer* first) noexcept {
+  while (first != nullptr) std::free(std::exchange(first, first->next));
 }
 
 void* BufferPool::acquire() noexcept {
@@ -53,6 +54,16 @@ void BufferPool::release(void* buffer) noexcept {
     }
   }
   std::free(buffer);
+}
+
+void BufferPool::trim() noexcept {
+  FreeBuffer* idle = nullptr;
+  {
+    ScopedLock guard(mutex_);
+    idle = std::exchange(free_, nullptr);
+    counts_.free = 0;
+  }
+  free_all(idle);
 }
 
 BufferPool::Counts BufferPool::counts() const noexcept {

@@ -21,6 +21,9 @@ class BufferPool {
   void* acquire() noexcept IOCP_EXCLUDES(mutex_);
   void release(void* buffer) noexcept IOCP_EXCLUDES(mutex_);
 
+  // Frees the buffers that lie idle.
+  void trim() noexcept IOCP_EXCLUDES(mutex_);
+
   std::size_t buffer_bytes() const noexcept { return buffer_bytes_; }
 
   struct Counts {
@@ -39,6 +42,8 @@ class BufferPool {
   const std::size_t buffer_bytes_;
   const std::int64_t free_max_;
   mutable Mutex mutex_;
+  static void free_all(FreeBuffer* first) noexcept;
+
   FreeBuffer* free_ IOCP_GUARDED_BY(mutex_) = nullptr;
   Counts counts_ IOCP_GUARDED_BY(mutex_);
 };

@@ -94,9 +94,15 @@ class Framer {
     Frame frame;
     PayloadAllocator* allocator = nullptr;  // null: memory is the C library's
     std::uint32_t block = 0;
+    std::uint32_t offset = 0;  // of memory, in what the block's owner hands on
 
     LargePayload payload() const noexcept {
-      return {memory, memory + frame.payload_offset, static_cast<std::size_t>(frame.payload_length), allocator, block};
+      return {memory,
+              memory + frame.payload_offset,
+              static_cast<std::size_t>(frame.payload_length),
+              allocator,
+              block,
+              offset + static_cast<std::uint32_t>(frame.payload_offset)};
     }
     void free_memory() const noexcept { payload().free(); }
   };
@@ -180,6 +186,7 @@ inline bool Framer::move_into_block(PayloadAllocator& allocator) noexcept {
   partial_->capacity = total;
   partial_->allocator = &allocator;
   partial_->block = block.number;
+  partial_->offset = block.offset;
   return true;
 }
 

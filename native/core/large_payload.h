@@ -14,6 +14,7 @@ class PayloadAllocator {
   struct Block {
     std::uint8_t* memory = nullptr;
     std::uint32_t number = 0;
+    std::uint32_t offset = 0;  // of the memory in what the owner hands on
   };
 
   // ANY_THREAD. No memory: none to be had here and now, take the C library's. What is not the owner's thread, or is it
@@ -33,6 +34,7 @@ struct LargePayload {
   std::size_t length = 0;
   PayloadAllocator* allocator = nullptr;  // null: memory is the C library's
   std::uint32_t block = 0;
+  std::uint32_t offset = 0;  // of the payload in what the block's owner hands on
 
   void free() const noexcept {
     if (allocator == nullptr) {

@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { MessageChannel } from 'node:worker_threads';
 
 import type { ClientContext } from 'iocp';
 import { describe, expect, it } from 'vitest';
@@ -221,6 +222,52 @@ describe.each(WORKERS)('with ioWorkers %i', (ioWorkers) => {
     expect(wrong.length).toBe(0);
     expect(kept.every((payload) => Object.getPrototypeOf(payload) === Buffer.prototype)).toBe(true);
   });
+
+  it('leaves the few large payloads that are kept, while the memory of the others is used again', async () => {
+    const { server: made, outgoing } = await pair({ ioWorkers });
+    const kept: Array<{ payload: Buffer; size: number; number: number }> = [];
+    for (let round = 0; round < 12; round++) {
+      const arrived = packages(made, 60);
+      const sizes = Array.from({ length: 60 }, (_, index) => 16_385 + ((index * 7919) % 110_000));
+      sizes.forEach((size, index) => outgoing.send(pattern(size, round * 60 + index)));
+      (await arrived).forEach((payload, index) => {
+        const number = round * 60 + index;
+        if (number % 13 === 0) kept.push({ payload, size: sizes[index]!, number });
+      });
+      collectGarbage();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const wrong = () =>
+      kept.filter(({ payload, size, number }) => !payload.equals(pattern(size, number))).length;
+    expect(kept.length).toBe(Math.ceil((12 * 60) / 13));
+    expect(wrong()).toBe(0);
+    await made.close();
+    collectGarbage();
+    expect(wrong()).toBe(0);
+  });
+
+  it.each([100, 40_000])(
+    'goes on when a listener transfers the memory behind payloads of %i bytes',
+    async (size) => {
+      const { server: made, outgoing } = await pair({ ioWorkers });
+      const { port1, port2 } = new MessageChannel();
+      const seen: boolean[] = [];
+      made.on('package', (_context, payload) => {
+        seen.push(payload.equals(pattern(size, seen.length)));
+        try {
+          // It may be refused or ignored, or be done where the memory is this payload's alone.
+          port1.postMessage(payload, [payload.buffer as ArrayBuffer]);
+        } catch (error) {
+          expect((error as Error).name).toBe('DataCloneError');
+        }
+      });
+      for (let number = 0; number < 200; number++) outgoing.send(pattern(size, number));
+      await until(() => seen.length === 200);
+      port1.close();
+      port2.close();
+      expect(seen.every(Boolean)).toBe(true);
+    },
+  );
 
   it('gives back the memory of large packages whose peers ended in the middle of them', async () => {
     const { server: made, port } = await server({ ioWorkers });

@@ -24,7 +24,7 @@ class PayloadBlocks final : public iocp::PayloadAllocator {
     const std::uint32_t number = next_++;
     auto& block = blocks_[number];
     block.reset(new std::uint8_t[bytes]);
-    return {block.get(), number};
+    return {block.get(), number, 1'000 * (number + 1)};
   }
   // What takes a payload says so in the same way.
   void release(std::uint32_t number) noexcept override { CHECK_EQ(blocks_.erase(number), std::size_t{1}); }

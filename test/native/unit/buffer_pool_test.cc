@@ -70,6 +70,19 @@ TEST("buffer pool: a limit of n keeps n") {
   release(pool, buffers);
 }
 
+TEST("buffer pool: trimming frees what lies idle and nothing else") {
+  BufferPool pool(64, 0);
+  pool.trim();
+  const std::vector<void*> buffers = acquire(pool, 3);
+  release(pool, acquire(pool, 5));
+  CHECK_EQ(pool.counts().free, 5U);
+  pool.trim();
+  CHECK_EQ(pool.counts().free, 0U);
+  CHECK_EQ(pool.counts().in_use, 3U);
+  release(pool, buffers);
+  CHECK_EQ(pool.counts().free, 3U);
+}
+
 TEST("buffer pool: releasing nothing is nothing") {
   BufferPool pool(64, 0);
   pool.release(nullptr);

@@ -37,6 +37,7 @@ struct Sink {
   int inline_packages = 0;
   int large_packages = 0;
   int large_blocks = 0;  // of these
+  std::uint32_t offset_in_block = 0;
   int refusals = 0;
   bool refuse_all = false;
   std::uint32_t refuse_percent = 0;
@@ -63,6 +64,7 @@ struct Sink {
     ++large_packages;
     packages.push_back(unit::copy_of(ConstBytes(payload.payload, payload.length)));
     large_blocks += payload.allocator != nullptr ? 1 : 0;
+    offset_in_block = payload.offset;
     payload.free();
     return true;
   }
@@ -284,6 +286,7 @@ TEST("framer: a large package that has hardly begun is received into a block of 
   sink.refuse_all = false;
   CHECK(framer.feed({}, {}, sink).outcome == Outcome::drained);
   CHECK_EQ(sink.large_blocks, 1);
+  CHECK_EQ(sink.offset_in_block, 1'004U);  // the block's own, and the header
   CHECK_EQ(blocks.outstanding(), 0U);
   expect_packages(stream, sink, framer);
 }

@@ -321,11 +321,11 @@ TEST("mailbox: a record says where in its block a payload is, and nothing of one
   CHECK(fixture.large(1, 20'000, 'w'));
   {
     Mailbox::Writer writer(fixture.box);
-    CHECK(writer.large(2, {block.memory, block.memory + 6, 40'000, &blocks, block.number}));
+    CHECK(writer.large(2, {block.memory, block.memory + 6, 40'000, &blocks, block.number, 9'006}));
   }
   CHECK_EQ(fixture.take(), 2U);
   CHECK(fixture.places[0] == (std::array<std::uint32_t, 2>{0, 0}));
-  CHECK(fixture.places[1] == (std::array<std::uint32_t, 2>{40'000, 6}));
+  CHECK(fixture.places[1] == (std::array<std::uint32_t, 2>{40'000, 9'006}));
   CHECK_EQ(blocks.outstanding(), 0U);
 }
 
