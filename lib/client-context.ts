@@ -162,6 +162,7 @@ export class ClientContext<Data = unknown> {
     return this.#seldom !== undefined && this.#seldom.needDrain;
   }
 
+  /** @internal */
   set needDrain(value: boolean) {
     if (value !== this.needDrain) this.#some().needDrain = value;
   }
@@ -171,6 +172,7 @@ export class ClientContext<Data = unknown> {
     return this.#seldom !== undefined && this.#seldom.sawEnd;
   }
 
+  /** @internal */
   set sawEnd(value: boolean) {
     if (value !== this.sawEnd) this.#some().sawEnd = value;
   }
@@ -180,6 +182,7 @@ export class ClientContext<Data = unknown> {
     return this.#seldom?.waiting;
   }
 
+  /** @internal */
   set waiting(value: Waiting[] | undefined) {
     if (value !== this.waiting) this.#some().waiting = value;
   }
@@ -189,6 +192,7 @@ export class ClientContext<Data = unknown> {
     return this.#seldom?.hold;
   }
 
+  /** @internal */
   set hold(value: SendHold | undefined) {
     if (value !== this.hold) this.#some().hold = value;
   }
@@ -198,6 +202,7 @@ export class ClientContext<Data = unknown> {
     return this.#seldom?.held;
   }
 
+  /** @internal */
   set held(value: Held | undefined) {
     if (value !== this.held) this.#some().held = value;
   }
