@@ -85,6 +85,31 @@ bool connection_ended(Status status) {
          status == Status::not_connected;
 }
 
+// Begins to send 4 MiB, reads a little, and has `give_up` end it: before the first call of the system, during one, and
+// when the socket has been full.
+template <typename GiveUp>
+void give_up_at_any_moment(std::size_t rounds, std::size_t rounds_per_read, GiveUp&& give_up) {
+  constexpr std::size_t kTotal = 4 * 1024 * 1024;
+  Scratch scratch;
+  scratch.write_sparse("large.bin", kTotal, pattern(10));
+  const File file = open_file(scratch, "large.bin");
+  World world;
+  const Listener listener = world.listen();
+  Bytes target(16 * 1024);
+  for (std::size_t round = 0; round < rounds; ++round) {
+    const Pair pair = world.connected_pair(listener);
+    TransmitOperation& sending = world.transmit_operation();
+    world.transmit(sending, pair.client, file, 0, kTotal);
+    for (std::size_t reads = 0; reads < round / rounds_per_read; ++reads) {
+      std::uint32_t bytes = 0;
+      world.step(0);
+      static_cast<void>(world.port.read_now(pair.server, target, &bytes));
+    }
+    give_up(round, world, pair, sending);
+  }
+  CHECK_EQ(world.pending(), 0U);
+}
+
 }  // namespace
 
 TEST("transmit: the head and the range arrive byte for byte, and the stream goes on behind them") {
@@ -276,37 +301,29 @@ TEST("transmit: a cancelled one completes once, and the socket lives on") {
   CHECK(!world.finished(sending));
 }
 
-TEST_WITHIN("transmit: given up at any moment, by either side, it ends exactly once", 60) {
-  constexpr std::size_t kTotal = 4 * 1024 * 1024;
-  Scratch scratch;
-  scratch.write_sparse("large.bin", kTotal, pattern(10));
-  const File file = open_file(scratch, "large.bin");
-  World world;
-  const Listener listener = world.listen();
-  Bytes target(16 * 1024);
-  for (std::size_t round = 0; round < 80; ++round) {
-    const Pair pair = world.connected_pair(listener);
-    TransmitOperation& sending = world.transmit_operation();
-    world.transmit(sending, pair.client, file, 0, kTotal);
-    // From none to some 300 KB: before the first call of the system, during one, and when the socket has been full.
-    for (std::size_t reads = 0; reads < round / 4; ++reads) {
-      std::uint32_t bytes = 0;
-      world.step(0);
-      static_cast<void>(world.port.read_now(pair.server, target, &bytes));
-    }
-    const bool by_peer = round % 4 == 3;
-    if (round % 4 == 0) world.close(pair.client);
-    if (round % 4 == 1) world.close(pair.client, CloseMode::reset);
-    if (round % 4 == 2) world.port.cancel(&sending, pair.client);
+TEST_WITHIN("transmit: closed at any moment, by either side, it ends exactly once", 60) {
+  give_up_at_any_moment(60, 3, [](std::size_t round, World& world, const Pair& pair, TransmitOperation& sending) {
+    const bool by_peer = round % 3 == 2;
+    if (!by_peer) world.close(pair.client, round % 3 == 0 ? CloseMode::normal : CloseMode::reset);
     if (by_peer) world.close(pair.server, CloseMode::reset);
     const Result ended = world.result(sending);
     CHECK(ended.status == Status::ok || ended.status == Status::cancelled ||
           (by_peer && connection_ended(ended.status)));
     CHECK_EQ(ended.bytes != 0, ended.status == Status::ok);
-    if (round % 4 >= 2) world.close(pair.client);
+    if (by_peer) world.close(pair.client);
     if (!by_peer) world.close(pair.server, CloseMode::reset);
-  }
-  CHECK_EQ(world.pending(), 0U);
+  });
+}
+
+TEST_WITHIN("transmit: cancelled at any moment it ends exactly once", 60) {
+  give_up_at_any_moment(20, 1, [](std::size_t, World& world, const Pair& pair, TransmitOperation& sending) {
+    world.port.cancel(&sending, pair.client);
+    const Result ended = world.result(sending);
+    CHECK(ended.status == Status::ok || ended.status == Status::cancelled);
+    CHECK_EQ(ended.bytes != 0, ended.status == Status::ok);
+    world.close(pair.client);
+    world.close(pair.server, CloseMode::reset);
+  });
 }
 
 TEST("transmit: to a peer that reset it fails as a write does, and raises no signal") {
