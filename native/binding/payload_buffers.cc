@@ -1,7 +1,6 @@
 // Node-API calls V8 for memory here, and nowhere else in a step; whatever it refuses, the C library may still have.
 #include "binding/payload_buffers.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "port/check.h"

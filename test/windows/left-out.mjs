@@ -5,7 +5,7 @@ const EARLY_FIN = 'Wine tells the FIN of a peer only when everything before it h
 const NO_LINKS = 'Wine 8 makes no symbolic links';
 const NO_LOCAL = 'AcceptEx and ConnectEx do not take Unix-domain sockets, so this backend has none';
 const LOST_CANCEL =
-  'in 2 of 20 runs the cancellation had no effect; by its look Wine forgets one that meets its own work on the transfer';
+  'in one of six to ten runs the cancellation had no effect; by its look Wine forgets one that meets its own work on the transfer';
 
 /** Native cases, by the program that holds them. */
 export const nativeCases = {
