@@ -154,7 +154,9 @@ export class Engine {
   supply(lane: number, index: number, slab: Uint8Array): void;
   /**
    * Queues every package of `output[0, bytes)`. Each record: header, payload, padding to 4 bytes. Flags: 1 = raw (not framed),
-   * 2 = answer with a `written` record whose token is `flags >>> 8`. With `more`, and after `broadcast`, an engine that is
+   * 2 = answer with a `written` record whose token is `flags >>> 8`, 4 = a series: the body is packages behind each other, not
+   * padded, each payload with as many bytes before it as the framing's header has (2 or more, and all of it made from the
+   * length), the first two of which hold the payload's length (little-endian); the engine writes to them. With `more`, and after `broadcast`, an engine that is
    * stepped by its owner writes nothing before the next `flush` without it or the next turn.
    */
   flush(bytes: number, more: boolean): void;

@@ -92,14 +92,15 @@ export class EngineHost<Data> implements EventSink {
     const ranges = new Int32Array(RANGE_ROWS * RANGE_WORDS);
     this.#emitter = emitter;
     this.#onClosed = onClosed;
+    const framing = new OutgoingFraming(native.framing);
     this.#batch = new OutputBatch(
       (bytes, more) => this.#engine.flush(bytes, more),
+      framing.seriesRoom,
       Math.min(native.highWaterMark, native.maxQueuedBytes),
     );
     this.#engine = new addon.Engine(native, this.#deliver, ranges, this.#batch.bytes);
     this.#slabs = new SlabSupply((lane, index, slab) => this.#engine.supply(lane, index, slab));
     this.#reader = new EventReader(ranges, this.#slabs, this);
-    const framing = new OutgoingFraming(native.framing);
     const { highWaterMark, maxQueuedBytes } = native;
     const limits = { highWaterMark, maxQueuedBytes, onOverflow };
     this.sender = new Sender(this.#engine, this.#batch, framing, limits, addon);

@@ -48,6 +48,8 @@ function readField(
 export class OutgoingFraming {
   /** Whether a payload's bytes matter to {@link framedSize}, not only its length. */
   readonly readsPayload: boolean;
+  /** Bytes of header that the engine can put before each package of a series; 0 = this framing has no series. */
+  readonly seriesRoom: number;
   readonly #framing: NativeFraming;
   readonly #headerBytes: number;
   readonly #fieldLimit: number;
@@ -72,6 +74,7 @@ export class OutgoingFraming {
     const plain = type === 'length' && !this.#keepsHeader;
     this.#plainBytes = strip < 0 ? this.#headerBytes : strip;
     this.#plainMax = plain ? this.#longestPlain() : -1;
+    this.seriesRoom = plain && this.#plainBytes >= 2 ? this.#plainBytes : 0;
   }
 
   /** The longest payload a length field can announce; -1 = short ones need a look as well. */

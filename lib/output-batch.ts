@@ -1,12 +1,17 @@
 // The outgoing batch: one block of memory in which packages gather until a single native call queues them all.
 // Knows the layout of output records and nothing about contexts, framing or limits.
+//
+// Packages of one context that follow each other are a series: one record, in which each has room for its header
+// before it, so that the engine need not copy them to put the headers in.
 
-import { OUTPUT_ALIGNMENT, OUTPUT_HEADER_BYTES } from './records.js';
+import { OUTPUT_ALIGNMENT, OUTPUT_HEADER_BYTES, OutputFlag } from './records.js';
 
 /** Bytes of the batch. */
 export const BATCH_BYTES = 256 * 1024;
 /** A payload above this many bytes is cheaper in a native call of its own than copied twice. */
 export const BATCHED_PAYLOAD_MAX = 16 * 1024;
+/** No context's slot. */
+const NOBODY = -1;
 /** Up to this many characters, writing ASCII one by one beats a call into the encoder. Measured. */
 const SHORT_TEXT_MAX = 24;
 
@@ -23,22 +28,32 @@ export class OutputBatch {
   readonly #words = new Uint32Array(this.bytes.buffer);
   readonly #send: (bytes: number, more: boolean) => void;
   #used = 0;
+  readonly #room: number;
+  // The series that the last record is: whose, and where its packages begin.
+  #slot = NOBODY;
+  #generation = 0;
+  #seriesStart = 0;
   readonly #broadcastMax: number;
   #broadcast = 0;
 
-  /** `broadcastMax`: bytes of broadcast packages, counted once each, that may wait for the next flush. */
-  constructor(send: (bytes: number, more: boolean) => void, broadcastMax: number) {
+  /**
+   * `room`: bytes to leave for a header before each payload of a series, 2 or more; 0 = no series.
+   * `broadcastMax`: bytes of broadcast packages, counted once each, that may wait for the next flush.
+   */
+  constructor(send: (bytes: number, more: boolean) => void, room: number, broadcastMax: number) {
     this.#send = send;
+    this.#room = room;
     this.#broadcastMax = broadcastMax;
   }
 
   /** Bytes that wait to be flushed. */
   get used(): number {
-    return this.#used;
+    return padded(this.#used);
   }
 
   /** Gives everything to the engine, and has it go out. */
   flush(): void {
+    this.#endSeries();
     if (this.#used + this.#broadcast > 0) this.#give(false);
   }
 
@@ -47,6 +62,7 @@ export class OutputBatch {
    * flush: several broadcasts of one turn leave in one write per connection.
    */
   beforeBroadcast(bytes: number): void {
+    this.#endSeries();
     if (this.#broadcast + bytes > this.#broadcastMax) this.flush();
     else if (this.#used > 0) this.#give(true);
     this.#broadcast += bytes;
@@ -60,20 +76,25 @@ export class OutputBatch {
     this.#send(used, more);
   }
 
-  /** Adds one payload of at most {@link BATCHED_PAYLOAD_MAX} bytes. */
+  /** Adds one payload of at most {@link BATCHED_PAYLOAD_MAX} bytes. Without flags it may join a series. */
   append(slot: number, generation: number, payload: Uint8Array, flags: number): void {
     const { length } = payload;
-    this.#reserve(length);
-    this.bytes.set(payload, this.#commit(slot, generation, length, flags));
+    if (flags === 0 && this.#room > 0) {
+      const at = this.#place(slot, generation, length);
+      this.#join(at, length);
+      this.bytes.set(payload, at + this.#room);
+    } else {
+      this.#reserve(length);
+      this.bytes.set(payload, this.#commit(slot, generation, length, flags));
+    }
   }
 
   /**
-   * Writes text behind the last record without adding it yet, and returns its length in bytes: see `adopt`.
-   * At most BATCHED_PAYLOAD_MAX / 3 characters.
+   * Writes text behind the last package without adding it yet, and returns its length in bytes: see `adopt`.
+   * At most BATCHED_PAYLOAD_MAX / 3 characters. `alone`: it will be adopted with flags.
    */
-  stage(text: string): number {
-    this.#reserve(text.length * 3);
-    const start = this.#used + OUTPUT_HEADER_BYTES;
+  stage(slot: number, generation: number, text: string, alone: boolean): number {
+    const start = this.#placeText(slot, generation, text.length * 3, alone);
     const bytes = this.bytes;
     if (text.length > SHORT_TEXT_MAX) return bytes.write(text, start, 'utf8');
     for (let index = 0; index < text.length; index++) {
@@ -84,16 +105,55 @@ export class OutputBatch {
     return text.length;
   }
 
-  /** Adds what was just staged as a record; nothing may have been added or flushed in between. */
+  /** Adds what was just staged; nothing may have been added or flushed in between. */
   adopt(slot: number, generation: number, length: number, flags: number): void {
-    this.#commit(slot, generation, length, flags);
+    if (flags === 0 && this.#room > 0) this.#join(this.#used, length);
+    else this.#commit(slot, generation, length, flags);
+  }
+
+  #placeText(slot: number, generation: number, most: number, alone: boolean): number {
+    if (!alone && this.#room > 0) return this.#place(slot, generation, most) + this.#room;
+    this.#reserve(most);
+    return padded(this.#used) + OUTPUT_HEADER_BYTES;
+  }
+
+  /** Where in a series the context's next package goes, with a payload of at most so many bytes. */
+  #place(slot: number, generation: number, most: number): number {
+    const end = this.#used + this.#room + most;
+    if (slot !== this.#slot || generation !== this.#generation || end > BATCH_BYTES) {
+      this.#reserve(this.#room + most);
+      this.#seriesStart = this.#commit(slot, generation, 0, OutputFlag.series);
+      this.#slot = slot;
+      this.#generation = generation;
+    }
+    return this.#used;
+  }
+
+  /** The package there has a payload of so many bytes. */
+  #join(at: number, length: number): void {
+    const bytes = this.bytes;
+    bytes[at] = length;
+    bytes[at + 1] = length >>> 8;
+    this.#used = at + this.#room + length;
+  }
+
+  /** What follows is a record of its own. A series that nothing was added to is forgotten. */
+  #endSeries(): void {
+    if (this.#slot === NOBODY) return;
+    this.#slot = NOBODY;
+    const start = this.#seriesStart;
+    const length = this.#used - start;
+    this.#words[(start >>> 2) - 2] = length;
+    this.#used = length > 0 ? padded(this.#used) : start - OUTPUT_HEADER_BYTES;
   }
 
   #reserve(length: number): void {
-    if (this.#used + OUTPUT_HEADER_BYTES + padded(length) > BATCH_BYTES) this.flush();
+    if (padded(this.#used) + OUTPUT_HEADER_BYTES + padded(length) > BATCH_BYTES) this.flush();
   }
 
+  /** Writes a record's header, and returns where its body goes. */
   #commit(slot: number, generation: number, length: number, flags: number): number {
+    this.#endSeries();
     const start = this.#used;
     const words = this.#words;
     const word = start >>> 2;

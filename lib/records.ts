@@ -35,6 +35,7 @@ export const Kind = {
 export const OutputFlag = {
   raw: 1,
   notify: 2,
+  series: 4,
 } as const;
 
 /** Tokens of `written` records wrap at this value. */

@@ -268,7 +268,8 @@ export class Sender {
       return this.send(context, Buffer.from(text, 'utf8'), raw, callback);
     }
     if (context.phase !== Phase.open || this.closing) return this.#refuse(context, callback);
-    const length = this.#batch.stage(text);
+    const alone = raw || callback !== undefined;
+    const length = this.#batch.stage(context.slot, context.generation, text, alone);
     const size = raw ? length : this.#framing.framedSize(length);
     if (context.bound + size > this.#limits.maxQueuedBytes) {
       return this.send(context, Buffer.from(text, 'utf8'), raw, callback);

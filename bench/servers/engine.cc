@@ -89,8 +89,7 @@ class EchoServer {
     engine_.take(0, &batch_);
     next_large_ = 0;
     for (const iocp::Mailbox::Range& range : batch_.ranges) read(range);
-    if (!output_.empty()) engine_.submit_batch(output_, false);
-    output_.clear();
+    flush();
     for (const iocp::LargePayload& large : batch_.larges) std::free(large.memory);
     engine_.delivered(0, batch_);
   }
@@ -134,18 +133,33 @@ class EchoServer {
 
   // As the addon does with what is too large for the batch.
   void echo_at_once(std::uint32_t slot, ConstBytes payload) {
-    if (!output_.empty()) engine_.submit_batch(output_, false);
-    output_.clear();
+    flush();
     static_cast<void>(engine_.send(slot, generations_[slot], payload, 0));
   }
 
+  // As the addon does: packages of one context that follow each other are a series.
   void echo(std::uint32_t slot, ConstBytes payload) {
-    const auto length = static_cast<std::uint32_t>(payload.size());
-    const iocp::OutputHeader header = {slot, generations_[slot], length, 0};
+    if (output_.empty() || series_.slot != slot) {
+      output_.resize(iocp::output_record_bytes(output_.size()) - sizeof series_);
+      series_at_ = output_.size();
+      series_ = {slot, generations_[slot], 0, iocp::kOutputSeries};
+      output_.resize(series_at_ + sizeof series_);
+    }
     const std::size_t at = output_.size();
-    output_.resize(at + iocp::output_record_bytes(payload.size()));
-    std::memcpy(output_.data() + at, &header, sizeof header);
-    if (!payload.empty()) std::memcpy(output_.data() + at + sizeof header, payload.data(), payload.size());
+    const std::size_t room = iocp::whole_header_bytes(engine_.options().framing);
+    output_.resize(at + room + payload.size());
+    output_[at] = static_cast<std::uint8_t>(payload.size());
+    output_[at + 1] = static_cast<std::uint8_t>(payload.size() >> 8);
+    if (!payload.empty()) std::memcpy(output_.data() + at + room, payload.data(), payload.size());
+    series_.length += static_cast<std::uint32_t>(room + payload.size());
+    std::memcpy(output_.data() + series_at_, &series_, sizeof series_);
+  }
+
+  void flush() {
+    if (output_.empty()) return;
+    output_.resize(iocp::output_record_bytes(output_.size()) - sizeof series_);
+    engine_.submit_batch(output_, false);
+    output_.clear();
   }
 
   iocp::Engine engine_;
@@ -155,6 +169,8 @@ class EchoServer {
   std::size_t next_large_ = 0;
   std::vector<std::uint32_t> generations_;  // by slot
   std::vector<std::uint8_t> output_;
+  iocp::OutputHeader series_ = {};  // the last one in output_, …
+  std::size_t series_at_ = 0;       // … and where it is
 };
 
 }  // namespace

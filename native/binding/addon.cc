@@ -69,6 +69,7 @@ Napi::Object layout(Napi::Env env) {
   Napi::Object flags = Napi::Object::New(env);
   flags.Set("raw", static_cast<double>(kOutputRaw));
   flags.Set("notify", static_cast<double>(kOutputNotify));
+  flags.Set("series", static_cast<double>(kOutputSeries));
   object.Set("outputFlags", flags);
   return object;
 }

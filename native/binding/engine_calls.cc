@@ -89,8 +89,8 @@ void EngineWrap::flush(const Napi::CallbackInfo& info) {
   const std::uint64_t begin_ns = monotonic_ns();
   engine_->submit_batch(MutableBytes(output_bytes_, size), more);
   // Part of the I/O, as far as it was written here.
+  if (!more) return kick(begin_ns);
   if (steps_itself()) stepping_ns_ += monotonic_ns() - begin_ns;
-  if (!more) kick();
 }
 
 Napi::Value EngineWrap::send_large(const Napi::CallbackInfo& info) {
@@ -98,8 +98,7 @@ Napi::Value EngineWrap::send_large(const Napi::CallbackInfo& info) {
   // Part of the I/O, whoever steps: the bytes are written here, if that can be done at once.
   const std::uint64_t begin_ns = monotonic_ns();
   const Status status = engine_->send(word(info, 0), word(info, 1), bytes(info, 2), word(info, 3));
-  if (steps_itself()) stepping_ns_ += monotonic_ns() - begin_ns;
-  kick();
+  kick(begin_ns);
   return number(info, static_cast<double>(status));
 }
 

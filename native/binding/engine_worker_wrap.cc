@@ -6,6 +6,7 @@
 #include "binding/arguments.h"
 #include "binding/directory.h"
 #include "core/roster.h"
+#include "core/worker_threads.h"
 #include "port/check.h"
 
 namespace iocp {
@@ -86,7 +87,7 @@ void EngineWorkerWrap::retire(const Napi::CallbackInfo&) {
 
 Napi::Value EngineWorkerWrap::pump(const Napi::CallbackInfo& info) {
   if (!open_) return boolean(info, false);
-  pump_->pump(info.Env());
+  pump_->pump(info.Env(), monotonic_ns());
   return boolean(info, open_ && !pump_->gave_up() && worker_->has_events());
 }
 

@@ -116,13 +116,13 @@ void EngineWrap::ring(void* self) { static_cast<EngineWrap*>(self)->bell_->ring(
 void EngineWrap::on_ring(napi_env env) {
   if (phase_ != Phase::running) return;
   const std::uint64_t begin_ns = monotonic_ns();
-  pump_->pump(env);
-  turns_ns_ += monotonic_ns() - begin_ns;
+  const std::uint64_t now_ns = pump_->pump(env, begin_ns);
+  turns_ns_ += now_ns - begin_ns;
   if (standby_ != nullptr && standby_->reclaim()) {
     resume_host_loop();
     if (!destroy_after_pump_) return;
   }
-  plan_next_turn();
+  plan_next_turn(now_ns);
 }
 
 void EngineWrap::on_host_ready() {
@@ -138,13 +138,13 @@ void EngineWrap::on_host_ready() {
     const bool full = worker.collect(0) == kCompletionsPerWait;
     worker.step(begin_ns / 1'000'000);
     end_step();
-    stepping_ns_ += monotonic_ns() - begin_ns;
-    pump_->pump(Env());
     now_ns = monotonic_ns();
+    stepping_ns_ += now_ns - begin_ns;
+    now_ns = pump_->pump(Env(), now_ns);
     turns_ns_ += now_ns - begin_ns;
     if (destroy_after_pump_ || pump_->wants_turn() || (!full && !worker.has_work())) break;
   }
-  plan_next_turn();
+  plan_next_turn(now_ns);
 }
 
 void EngineWrap::before_sleep() {
@@ -156,35 +156,34 @@ void EngineWrap::before_sleep() {
   looking_ns_ += monotonic_ns() - wait_.begin_ns;
 }
 
-void EngineWrap::kick() {
+void EngineWrap::kick(std::uint64_t begin_ns) {
   if (phase_ != Phase::running || stepping_ || !steps_itself()) return;
-  const std::uint64_t begin_ns = monotonic_ns();
   begin_step();
   engine_->worker(0).run_commands(begin_ns / 1'000'000);
   end_step();
-  stepping_ns_ += monotonic_ns() - begin_ns;
-  if (!pump_->pumping()) plan_next_turn();
+  const std::uint64_t now_ns = monotonic_ns();
+  stepping_ns_ += now_ns - begin_ns;
+  if (!pump_->pumping()) plan_next_turn(now_ns);
 }
 
-void EngineWrap::plan_next_turn() {
+void EngineWrap::plan_next_turn(std::uint64_t now_ns) {
   if (destroy_after_pump_ && !pump_->pumping()) {
     take_down();
     return;
   }
   if (pump_->gave_up()) return;  // JavaScript cannot run any more; the environment's end will take all this down
-  weigh_load();
+  weigh_load(now_ns);
   if (!steps_itself()) {
     // The pump's rounds were over before the events were.
     if (engine_->has_events()) ring(this);
     return;
   }
   Worker& worker = engine_->worker(0);
-  host_loop_.plan(engine_->has_events() ? 0 : worker.sleep_limit_ms(monotonic_ms()));
+  host_loop_.plan(engine_->has_events() ? 0 : worker.sleep_limit_ms(now_ns / 1'000'000));
 }
 
-void EngineWrap::weigh_load() {
+void EngineWrap::weigh_load(std::uint64_t now_ns) {
   if (standby_ == nullptr) return;
-  const std::uint64_t now_ns = monotonic_ns();
   if (now_ns - window_begin_.at_ns < kSteppingWindowMs * 1'000'000) return;
   if (policy_.judge(measure(now_ns))) change_stepper();
 }

@@ -80,11 +80,12 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   void on_host_ready();
   // The host's loop is about to sleep.
   void before_sleep();
-  // Runs commands just given on the JavaScript thread; what they cause is delivered later, never from within.
-  void kick();
-  void plan_next_turn();
+  // Runs commands just given on the JavaScript thread, which have kept it busy since `begin_ns`; what they cause is
+  // delivered later, never from within.
+  void kick(std::uint64_t begin_ns = monotonic_ns());
+  void plan_next_turn(std::uint64_t now_ns);
   // When a window is over: lets the other kind of thread step if the figures say so.
-  void weigh_load();
+  void weigh_load(std::uint64_t now_ns);
   SteppingPolicy::Window measure(std::uint64_t now_ns);
   void change_stepper();
   // No thread of the engine runs after the first, until the second; the owner holds every lane meanwhile.

@@ -43,11 +43,11 @@ void EventPump::supply(std::uint32_t lane, std::uint32_t index, const Napi::Uint
   source_.supply(lane, index, const_cast<Napi::Uint8Array&>(slab).Data(), slab.ByteLength());
 }
 
-void EventPump::pump(napi_env env) {
-  if (pumping_ || gave_up_) return;
+std::uint64_t EventPump::pump(napi_env env, std::uint64_t now_ns) {
+  if (pumping_ || gave_up_) return now_ns;
   pumping_ = true;
   delivered_large_bytes_ = 0;
-  began_ns_ = monotonic_ns();
+  began_ns_ = now_ns_ = now_ns;
   for (int round = 0; round < kRoundsMax && source_.has_events() && !gave_up_ && !wants_turn(); ++round) {
     for (std::size_t i = 0; i < source_.lane_count() && !gave_up_ && !wants_turn(); ++i) {
       // Where the last pump ended, or the lanes behind a busy one would wait for ever.
@@ -61,10 +61,12 @@ void EventPump::pump(napi_env env) {
         deliver_batch(env, first, std::min(rows_max_, batch_.ranges.size() - first));
       }
       source_.delivered(lane, batch_);
+      if (!batch_.empty()) now_ns_ = monotonic_ns();
     }
   }
   if (blocks_ != nullptr) blocks_->tidy(began_ns_);
   pumping_ = false;
+  return now_ns_;
 }
 
 void EventPump::deliver_batch(napi_env env, std::size_t first, std::size_t count) {
@@ -150,7 +152,7 @@ bool EventPump::wrap(napi_env env, const LargePayload& large, napi_value* buffer
 }
 
 bool EventPump::wants_turn() const noexcept {
-  return delivered_large_bytes_ >= kLargeBytesPerTurn || monotonic_ns() - began_ns_ >= kPumpNsMax;
+  return delivered_large_bytes_ >= kLargeBytesPerTurn || now_ns_ - began_ns_ >= kPumpNsMax;
 }
 
 void EventPump::give_up() {

@@ -23,8 +23,8 @@ class EventPump {
 
   void supply(std::uint32_t lane, std::uint32_t index, const Napi::Uint8Array& slab);
   // Delivers until nothing waits, or it was enough for a turn of the event loop. An exception of a listener becomes an
-  // uncaughtException, and delivery goes on.
-  void pump(napi_env env);
+  // uncaughtException, and delivery goes on. `now_ns`: of the monotonic clock; returns what it says afterwards.
+  std::uint64_t pump(napi_env env, std::uint64_t now_ns);
   // Takes and discards without calling JavaScript; for an environment that is going away.
   void give_up();
   // Lets go of JavaScript's function; the pump is of no use afterwards.
@@ -54,6 +54,7 @@ class EventPump {
   Mailbox::Batch batch_;
   std::size_t next_lane_ = 0;
   std::uint64_t began_ns_ = 0;  // the last pump()
+  std::uint64_t now_ns_ = 0;    // … and the clock, as it was read last
   std::size_t delivered_large_bytes_ = 0;
   bool pumping_ = false;
   bool gave_up_ = false;

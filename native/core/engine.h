@@ -28,7 +28,6 @@
 namespace iocp {
 
 class Worker;
-class WriteRun;
 
 enum class OverflowPolicy : std::uint8_t { disconnect, drop, refuse };
 
@@ -245,7 +244,20 @@ class Engine final : public EventSource {
   // The same for records that may be written now; stops at the first that must be queued.
   MutableBytes write_run(ClientContext& context, std::uint32_t slot, std::uint32_t generation, MutableBytes batch)
       IOCP_REQUIRES(context.lock);
-  void send_run(ClientContext& context, const WriteRun& run, std::size_t framed) IOCP_REQUIRES(context.lock);
+  // The body of a series record; `direct`: what may be written now.
+  void send_series(ClientContext& context, MutableBytes series, bool direct) IOCP_REQUIRES(context.lock);
+  // Makes the headers of as many packages as may be written at once, and writes them; returns the rest.
+  MutableBytes write_series(ClientContext& context, MutableBytes series) IOCP_REQUIRES(context.lock);
+  // What lies ready to be written, with nothing before it. `framed` of the packages count as such.
+  struct Ready {
+    std::span<const ConstBytes> slices;
+    std::size_t bytes = 0;
+    std::size_t packages = 0;
+    std::size_t framed = 0;
+  };
+  void send_ready(ClientContext& context, const Ready& ready) IOCP_REQUIRES(context.lock);
+  // While the kernel is busy with one context, the next one's memory may come.
+  void prefetch_next(ConstBytes batch) const noexcept;
   // Whether so many bytes may be queued. Not ok: counted, and dealt with as the options say.
   Status admit(Outgoing& out, ClientContext& context, std::uint64_t bytes) IOCP_REQUIRES(context.lock);
   // Keeps a logical worker's package until hold_others() ends.

@@ -6,6 +6,7 @@
 #include "core/engine.h"
 #include "core/write_run.h"
 #include "port/check.h"
+#include "port/prefetch.h"
 
 namespace iocp {
 namespace {
@@ -18,6 +19,30 @@ OutputHeader read_output_header(ConstBytes batch) {
   return header;
 }
 
+// Bytes before each payload of a series.
+std::size_t series_room(const Framing& framing) {
+  IOCP_CHECK(makes_whole_header(framing) && whole_header_bytes(framing) >= 2);
+  return whole_header_bytes(framing);
+}
+
+// Of the package that a series begins with.
+std::size_t payload_bytes_of(ConstBytes series, std::size_t room) {
+  IOCP_CHECK(series.size() >= room);
+  const std::size_t length = static_cast<std::size_t>(series[0] | series[1] << 8);
+  IOCP_CHECK(series.size() - room >= length);
+  return length;
+}
+
+std::size_t packages_of(const Framing& framing, const OutputHeader& header, ConstBytes record) {
+  if ((header.flags & kOutputSeries) == 0) return 1;
+  const std::size_t room = series_room(framing);
+  std::size_t count = 0;
+  for (ConstBytes series = record.subspan(sizeof header, header.length); !series.empty(); ++count) {
+    series = series.subspan(room + payload_bytes_of(series, room));
+  }
+  return count;
+}
+
 }  // namespace
 
 void Engine::submit_batch(MutableBytes batch, bool more) {
@@ -26,7 +51,7 @@ void Engine::submit_batch(MutableBytes batch, bool more) {
     const OutputHeader header = read_output_header(batch);
     ClientContext* context = table_.find(header.slot, header.generation);
     if (context == nullptr) {
-      ++outgoing_.sends_to_the_gone;
+      outgoing_.sends_to_the_gone += packages_of(options_.framing, header, batch);
       batch = batch.subspan(output_record_bytes(header.length));
     } else {
       batch = queue_run(*context, header, batch, more);
@@ -40,14 +65,22 @@ MutableBytes Engine::queue_run(ClientContext& context, OutputHeader header, Muta
   ScopedLock guard(context.lock);
   const std::uint32_t slot = header.slot;
   const std::uint32_t generation = header.generation;
-  if (!more && owner_may_write(context) && context.accepts_sends()) {
-    batch = write_run(context, slot, generation, batch);
-    if (batch.empty()) return batch;
-    header = read_output_header(batch);
-  }
   while (header.slot == slot && header.generation == generation) {
-    static_cast<void>(queue_package(outgoing_, context, batch.subspan(sizeof header, header.length), header.flags));
-    batch = batch.subspan(output_record_bytes(header.length));
+    const MutableBytes body = batch.subspan(sizeof header, header.length);
+    const MutableBytes rest = batch.subspan(output_record_bytes(header.length));
+    const bool direct = !more && owner_may_write(context) && context.accepts_sends();
+    if ((header.flags & kOutputSeries) != 0) {
+      prefetch_next(rest);
+      send_series(context, body, direct);
+      batch = rest;
+    } else {
+      const std::size_t before = batch.size();
+      if (direct) batch = write_run(context, slot, generation, batch);
+      if (batch.size() == before) {
+        static_cast<void>(queue_package(outgoing_, context, body, header.flags));
+        batch = rest;
+      }
+    }
     if (batch.empty()) break;
     header = read_output_header(batch);
   }
@@ -68,7 +101,8 @@ MutableBytes Engine::write_run(ClientContext& context, std::uint32_t slot, std::
   std::size_t framed = 0;
   while (!batch.empty()) {
     const OutputHeader header = read_output_header(batch);
-    if (header.slot != slot || header.generation != generation || (header.flags & kOutputNotify) != 0) break;
+    const bool of_a_kind = (header.flags & (kOutputNotify | kOutputSeries)) == 0;
+    if (header.slot != slot || header.generation != generation || !of_a_kind) break;
     const ConstBytes payload = batch.subspan(sizeof header, header.length);
     Envelope envelope;
     if ((header.flags & kOutputRaw) == 0 && !encode_envelope(options_.framing, payload, &envelope)) break;
@@ -79,26 +113,62 @@ MutableBytes Engine::write_run(ClientContext& context, std::uint32_t slot, std::
     if ((header.flags & kOutputRaw) == 0) ++framed;
     batch = batch.subspan(output_record_bytes(header.length));
   }
-  if (run.packages() > 0) send_run(context, run, framed);
+  prefetch_next(batch);
+  if (run.packages() > 0) send_ready(context, {run.slices(), run.bytes(), run.packages(), framed});
   return batch;
 }
 
-void Engine::send_run(ClientContext& context, const WriteRun& run, std::size_t framed) {
-  const std::size_t written = write_through(context, run.slices());
-  if (written < run.bytes()) {
-    SharedBytes* const rest = SharedBytes::copy_of(run.slices(), written);
+void Engine::send_series(ClientContext& context, MutableBytes series, bool direct) {
+  if (direct) series = write_series(context, series);
+  const std::size_t room = series_room(options_.framing);
+  while (!series.empty()) {
+    const std::size_t length = payload_bytes_of(series, room);
+    static_cast<void>(queue_package(outgoing_, context, series.subspan(room, length), 0));
+    series = series.subspan(room + length);
+  }
+}
+
+MutableBytes Engine::write_series(ClientContext& context, MutableBytes series) {
+  const std::size_t room = series_room(options_.framing);
+  std::size_t ready = 0;
+  std::size_t packages = 0;
+  while (ready < series.size()) {
+    const MutableBytes package = series.subspan(ready);
+    const std::size_t length = payload_bytes_of(package, room);
+    if (ready + room + length > options_.max_queued_bytes) break;
+    if (!write_whole_header(options_.framing, length, package.data())) break;
+    ready += room + length;
+    ++packages;
+  }
+  if (packages > 0) {
+    const ConstBytes slice = series.first(ready);
+    send_ready(context, {std::span(&slice, 1), ready, packages, packages});
+  }
+  return series.subspan(ready);
+}
+
+void Engine::prefetch_next(ConstBytes batch) const noexcept {
+  if (batch.empty()) return;
+  const OutputHeader next = read_output_header(batch);
+  prefetch(table_.find(next.slot, next.generation), sizeof(ClientContext));
+}
+
+void Engine::send_ready(ClientContext& context, const Ready& ready) {
+  const std::size_t written = write_through(context, ready.slices);
+  if (written < ready.bytes) {
+    SharedBytes* const rest = SharedBytes::copy_of(ready.slices, written);
     const bool queued = rest != nullptr && context.queue.append_shared(rest);
     if (rest != nullptr) rest->release();
     if (!queued) {
-      outgoing_.packages_dropped += run.packages();
+      outgoing_.packages_dropped += ready.packages;
       // Half a package may be out: the stream is of no use any more.
       if (written > 0) abort(outgoing_, context, Status::out_of_memory);
       return;
     }
     note_queued(outgoing_, context, kOutputRaw);  // the packages are counted below
   }
-  context.packages_sent += framed;
-  outgoing_.packages_sent += framed;
+  context.packages_sent += ready.framed;
+  outgoing_.packages_sent += ready.framed;
 }
 
 Status Engine::send(std::uint32_t slot, std::uint32_t generation, ConstBytes payload, std::uint32_t flags) {

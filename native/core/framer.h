@@ -309,7 +309,7 @@ FeedResult Framer::feed(const Framing& framing, ConstBytes bytes, Sink& sink) no
   }
   while (result.consumed < bytes.size()) {
     const ConstBytes rest = bytes.subspan(result.consumed);
-    const Frame frame = inspect(framing, rest, 0);
+    const Frame frame = framing.type == FramingType::length ? inspect_length(framing, rest) : inspect(framing, rest, 0);
     if (frame.verdict == Frame::Verdict::illegal_length) {
       result.outcome = Outcome::illegal_length;
       result.announced = frame.announced;

@@ -10,35 +10,10 @@
 namespace iocp {
 namespace {
 
+using framing_detail::illegal;
+using framing_detail::inspect_counted;
+
 constexpr std::uint32_t kVarintBytesMax = 10;
-
-std::uint64_t read_field(const std::uint8_t* bytes, std::uint32_t width, bool big_endian) noexcept {
-  // The default, as compilers know it for what it is: one load.
-  if (width == 4 && !big_endian) {
-    return bytes[0] | std::uint32_t{bytes[1]} << 8 | std::uint32_t{bytes[2]} << 16 | std::uint32_t{bytes[3]} << 24;
-  }
-  std::uint64_t value = 0;
-  for (std::uint32_t i = 0; i < width; ++i) {
-    const std::uint32_t at = big_endian ? i : width - 1 - i;
-    value = (value << 8) | bytes[at];
-  }
-  return value;
-}
-
-void write_field(std::uint8_t* bytes, std::uint32_t width, bool big_endian, std::uint64_t value) noexcept {
-  if (width == 4 && !big_endian) {
-    bytes[0] = static_cast<std::uint8_t>(value);
-    bytes[1] = static_cast<std::uint8_t>(value >> 8);
-    bytes[2] = static_cast<std::uint8_t>(value >> 16);
-    bytes[3] = static_cast<std::uint8_t>(value >> 24);
-    return;
-  }
-  for (std::uint32_t i = 0; i < width; ++i) {
-    const std::uint32_t at = big_endian ? width - 1 - i : i;
-    bytes[at] = static_cast<std::uint8_t>(value);
-    value >>= 8;
-  }
-}
 
 // The field of a length-prefixed header: its value and where it ends.
 struct Field {
@@ -47,12 +22,6 @@ struct Field {
   std::uint64_t value = 0;
   std::uint32_t end = 0;
 };
-
-Field read_fixed_field(const Framing& framing, ConstBytes bytes) noexcept {
-  const std::uint32_t end = framing.offset + framing.width;
-  if (bytes.size() < end) return {};
-  return {Field::State::known, read_field(bytes.data() + framing.offset, framing.width, framing.big_endian), end};
-}
 
 // Base-128, least significant group first (Protocol Buffers' and MQTT's variable-length integer).
 Field read_varint_field(const Framing& framing, ConstBytes bytes) noexcept {
@@ -87,31 +56,11 @@ std::size_t header_length(const Framing& framing, ConstBytes bytes) noexcept {
   IOCP_UNREACHABLE("a FramingType outside the enum");
 }
 
-Frame illegal(std::int64_t announced) noexcept {
-  Frame frame;
-  frame.verdict = Frame::Verdict::illegal_length;
-  frame.announced = announced;
-  return frame;
-}
-
-Frame inspect_prefixed(const Framing& framing, const Field& field) noexcept {
+Frame inspect_varint(const Framing& framing, ConstBytes bytes) noexcept {
+  const Field field = read_varint_field(framing, bytes);
   if (field.state == Field::State::incomplete) return {};
-  constexpr std::uint64_t kLargestSigned = static_cast<std::uint64_t>(INT64_MAX);
-  if (field.state == Field::State::malformed || field.value > kLargestSigned) return illegal(INT64_MAX);
-  const auto value = static_cast<std::int64_t>(field.value);
-  if (framing.adjust > 0 && value > INT64_MAX - framing.adjust) return illegal(INT64_MAX);
-  const std::int64_t rest = value + framing.adjust;
-  if (rest < 0 || static_cast<std::uint64_t>(rest) > framing.max_length) return illegal(rest);
-
-  Frame frame;
-  frame.verdict = Frame::Verdict::known;
-  frame.header_bytes = field.end;
-  frame.total = field.end + static_cast<std::uint64_t>(rest);
-  const std::uint64_t strip = framing.strip < 0 ? field.end : static_cast<std::uint64_t>(framing.strip);
-  if (strip > frame.total) return illegal(rest);
-  frame.payload_offset = strip;
-  frame.payload_length = frame.total - strip;
-  return frame;
+  if (field.state == Field::State::malformed) return illegal(INT64_MAX);
+  return inspect_counted(framing, field.value, field.end);
 }
 
 // Index of the delimiter's first byte at or after `from`, or bytes.size().
@@ -177,25 +126,9 @@ bool encode_kept_header(const Framing& framing, ConstBytes payload, Envelope* en
   return frame.verdict == Frame::Verdict::known && frame.total == zeros + payload.size();
 }
 
-// A length form whose whole header, or more, is stripped: the payload's size is all it takes.
-bool encode_stripped_header(const Framing& framing, std::uint64_t payload_bytes, Envelope* envelope) noexcept {
-  const std::uint32_t header = framing.offset + framing.width;
-  const std::uint64_t strip = framing.strip < 0 ? header : static_cast<std::uint64_t>(framing.strip);
-  const std::uint64_t rest = strip - header + payload_bytes;
-  const std::int64_t value = static_cast<std::int64_t>(rest) - framing.adjust;
-  if (rest > framing.max_length || value < 0) return false;
-  if (framing.width < 8 && (static_cast<std::uint64_t>(value) >> (8 * framing.width)) != 0) return false;
-  if (strip > framing.width) std::memset(envelope->header.data(), 0, strip);
-  write_field(envelope->header.data() + framing.offset, framing.width, framing.big_endian,
-              static_cast<std::uint64_t>(value));
-  envelope->header_bytes = static_cast<std::uint32_t>(strip);
-  return true;
-}
-
 bool encode_length(const Framing& framing, ConstBytes payload, Envelope* envelope) noexcept {
-  const std::uint32_t header = framing.offset + framing.width;
-  if (framing.strip >= 0 && framing.strip < header) return encode_kept_header(framing, payload, envelope);
-  return encode_stripped_header(framing, payload.size(), envelope);
+  if (!makes_whole_header(framing)) return encode_kept_header(framing, payload, envelope);
+  return encode_length_header(framing, payload.size(), envelope);
 }
 
 bool encode_varint(const Framing& framing, ConstBytes payload, Envelope* envelope) noexcept {
@@ -234,9 +167,9 @@ bool encode_delimited(const Framing& framing, ConstBytes payload, Envelope* enve
 Frame inspect(const Framing& framing, ConstBytes bytes, std::size_t scanned) noexcept {
   switch (framing.type) {
     case FramingType::length:
-      return inspect_prefixed(framing, read_fixed_field(framing, bytes));
+      return inspect_length(framing, bytes);
     case FramingType::varint:
-      return inspect_prefixed(framing, read_varint_field(framing, bytes));
+      return inspect_varint(framing, bytes);
     case FramingType::delimiter:
       return inspect_delimited(framing, bytes, scanned);
     case FramingType::fixed:
@@ -261,11 +194,6 @@ bool encode_envelope(const Framing& framing, ConstBytes payload, Envelope* envel
       return true;
   }
   IOCP_UNREACHABLE("a FramingType outside the enum");
-}
-
-bool encode_length_header(const Framing& framing, std::uint64_t payload_bytes, Envelope* envelope) noexcept {
-  IOCP_CHECK(framing.type == FramingType::length && framing.strip < 0);
-  return encode_stripped_header(framing, payload_bytes, envelope);
 }
 
 std::string describe_illegal_length(const Framing& framing, ConstBytes bytes, std::int64_t announced) {

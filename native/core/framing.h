@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,74 @@ struct Frame {
 constexpr std::uint32_t kFramingOffsetMax = 64;
 constexpr std::int64_t kFramingStripMax = 96;
 
+namespace framing_detail {
+
+inline std::uint64_t read_field(const std::uint8_t* bytes, std::uint32_t width, bool big_endian) noexcept {
+  // The default, as compilers know it for what it is: one load.
+  if (width == 4 && !big_endian) {
+    return bytes[0] | std::uint32_t{bytes[1]} << 8 | std::uint32_t{bytes[2]} << 16 | std::uint32_t{bytes[3]} << 24;
+  }
+  std::uint64_t value = 0;
+  for (std::uint32_t i = 0; i < width; ++i) {
+    const std::uint32_t at = big_endian ? i : width - 1 - i;
+    value = (value << 8) | bytes[at];
+  }
+  return value;
+}
+
+inline void write_field(std::uint8_t* bytes, std::uint32_t width, bool big_endian, std::uint64_t value) noexcept {
+  if (width == 4 && !big_endian) {
+    bytes[0] = static_cast<std::uint8_t>(value);
+    bytes[1] = static_cast<std::uint8_t>(value >> 8);
+    bytes[2] = static_cast<std::uint8_t>(value >> 16);
+    bytes[3] = static_cast<std::uint8_t>(value >> 24);
+    return;
+  }
+  for (std::uint32_t i = 0; i < width; ++i) {
+    const std::uint32_t at = big_endian ? width - 1 - i : i;
+    bytes[at] = static_cast<std::uint8_t>(value);
+    value >>= 8;
+  }
+}
+
+inline Frame illegal(std::int64_t announced) noexcept {
+  Frame frame;
+  frame.verdict = Frame::Verdict::illegal_length;
+  frame.announced = announced;
+  return frame;
+}
+
+// What follows from a length field of that value, which ends `field_end` bytes into the package.
+inline Frame inspect_counted(const Framing& framing, std::uint64_t field, std::uint32_t field_end) noexcept {
+  constexpr std::uint64_t kLargestSigned = static_cast<std::uint64_t>(INT64_MAX);
+  if (field > kLargestSigned) return illegal(INT64_MAX);
+  const auto value = static_cast<std::int64_t>(field);
+  if (framing.adjust > 0 && value > INT64_MAX - framing.adjust) return illegal(INT64_MAX);
+  const std::int64_t rest = value + framing.adjust;
+  if (rest < 0 || static_cast<std::uint64_t>(rest) > framing.max_length) return illegal(rest);
+
+  Frame frame;
+  frame.verdict = Frame::Verdict::known;
+  frame.header_bytes = field_end;
+  frame.total = field_end + static_cast<std::uint64_t>(rest);
+  const std::uint64_t strip = framing.strip < 0 ? field_end : static_cast<std::uint64_t>(framing.strip);
+  if (strip > frame.total) return illegal(rest);
+  frame.payload_offset = strip;
+  frame.payload_length = frame.total - strip;
+  return frame;
+}
+
+}  // namespace framing_detail
+
+// inspect() of the length form, for loops over small packages: inlined, it keeps the Frame in registers.
+inline Frame inspect_length(const Framing& framing, ConstBytes bytes) noexcept {
+  const std::uint32_t end = framing.offset + framing.width;
+  if (bytes.size() < end) return {};
+  const std::uint64_t field =
+      framing_detail::read_field(bytes.data() + framing.offset, framing.width, framing.big_endian);
+  return framing_detail::inspect_counted(framing, field, end);
+}
+
 // Looks at the package that starts at bytes[0]. `scanned` (delimiter framing only) is how many of the bytes
 // were searched before without success; 0 is always right, only slower.
 Frame inspect(const Framing& framing, ConstBytes bytes, std::size_t scanned) noexcept;
@@ -64,8 +133,36 @@ struct Envelope {
 // max_length does not admit, a wrong header kept in the payload, a delimiter inside it, not the fixed length.
 bool encode_envelope(const Framing& framing, ConstBytes payload, Envelope* envelope) noexcept;
 
-// The same for a payload of `payload_bytes` that is not at hand, in a length framing that strips its whole header.
-bool encode_length_header(const Framing& framing, std::uint64_t payload_bytes, Envelope* envelope) noexcept;
+// A length form that strips its whole header, or more: the payload's size is all it takes to make it again.
+inline bool makes_whole_header(const Framing& framing) noexcept {
+  const std::uint32_t header = framing.offset + framing.width;
+  return framing.type == FramingType::length && (framing.strip < 0 || framing.strip >= header);
+}
+
+// Bytes before a payload where makes_whole_header().
+inline std::uint32_t whole_header_bytes(const Framing& framing) noexcept {
+  return framing.strip < 0 ? framing.offset + framing.width : static_cast<std::uint32_t>(framing.strip);
+}
+
+// encode_envelope() where makes_whole_header(), for a payload of `payload_bytes` that need not be at hand: writes
+// whole_header_bytes() to `header`. False: nothing was written.
+inline bool write_whole_header(const Framing& framing, std::uint64_t payload_bytes, std::uint8_t* header) noexcept {
+  const std::uint32_t bytes = whole_header_bytes(framing);
+  const std::uint64_t rest = bytes - (framing.offset + framing.width) + payload_bytes;
+  const std::int64_t value = static_cast<std::int64_t>(rest) - framing.adjust;
+  if (rest > framing.max_length || value < 0) return false;
+  if (framing.width < 8 && (static_cast<std::uint64_t>(value) >> (8 * framing.width)) != 0) return false;
+  if (bytes > framing.width) std::memset(header, 0, bytes);
+  framing_detail::write_field(header + framing.offset, framing.width, framing.big_endian,
+                              static_cast<std::uint64_t>(value));
+  return true;
+}
+
+inline bool encode_length_header(const Framing& framing, std::uint64_t payload_bytes, Envelope* envelope) noexcept {
+  if (!write_whole_header(framing, payload_bytes, envelope->header.data())) return false;
+  envelope->header_bytes = whole_header_bytes(framing);
+  return true;
+}
 
 // The text of an illegal length: the decoded value, the limit, the header in hexadecimal and, where it is
 // printable ASCII, what it reads as. `bytes` begin with the header; what follows it is not shown.

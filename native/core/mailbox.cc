@@ -1,6 +1,7 @@
 // Slabs, overflow and the doorbell flag behind Mailbox.
 #include "core/mailbox.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -29,6 +30,7 @@ void Mailbox::supply(std::uint32_t index, std::uint8_t* memory, std::size_t byte
   slab.memory = memory;
   slab.size = static_cast<std::uint32_t>(bytes);
   slabs_.push_back(slab);
+  if (current_ == nullptr) current_ = &slabs_.back();
   flush_overflow();
 }
 
@@ -40,10 +42,7 @@ void Mailbox::take(Batch* batch) {
     batch->ranges.push_back({slab.index, slab.taken, slab.written, slab.full});
     slab.taken = slab.written;
   }
-  while (!slabs_.empty() && slabs_.front().full) {
-    slabs_.pop_front();
-    if (current_ > 0) --current_;
-  }
+  while (!slabs_.empty() && slabs_.front().full) slabs_.pop_front();
   batch->larges.swap(larges_);
   batch->connected.swap(connected_);
   batch->disconnected.swap(disconnected_);
@@ -67,24 +66,14 @@ void Mailbox::discard_everything() {
   }
   overflow_.clear();
   slabs_.clear();
-  current_ = 0;
+  current_ = nullptr;
 }
 
-std::uint8_t* Mailbox::reserve(std::size_t bytes) noexcept {
-  while (current_ < slabs_.size()) {
-    Slab& slab = slabs_[current_];
-    if (slab.size - slab.written >= bytes) {
-      std::uint8_t* at = slab.memory + slab.written;
-      slab.written += static_cast<std::uint32_t>(bytes);
-      unseen_ = true;
-      return at;
-    }
-    // Retired even when no other slab is at hand: the owner replaces what it gets back.
-    slab.full = true;
-    unseen_ = true;
-    ++current_;
-  }
-  return nullptr;
+// Even when no other slab is at hand: the owner replaces what it gets back.
+void Mailbox::retire_current() noexcept {
+  current_->full = true;
+  const auto next = std::find_if(slabs_.begin(), slabs_.end(), [](const Slab& slab) { return !slab.full; });
+  current_ = next == slabs_.end() ? nullptr : &*next;
 }
 
 bool Mailbox::append_record(const RecordHeader& header, std::initializer_list<ConstBytes> parts,
@@ -154,8 +143,8 @@ bool Mailbox::wants_ring() noexcept {
 
 MutableBytes Mailbox::Writer::place(std::size_t payload_offset, std::size_t least) const noexcept {
   const Mailbox& box = mailbox_;
-  if (box.discarding_ || !box.overflow_.empty() || box.current_ >= box.slabs_.size()) return {};
-  const Slab& slab = box.slabs_[box.current_];
+  if (box.discarding_ || !box.overflow_.empty() || box.current_ == nullptr) return {};
+  const Slab& slab = *box.current_;
   const std::size_t room = (slab.size - slab.written) & ~(kRecordAlignment - 1);
   const std::size_t before = sizeof(RecordHeader) - payload_offset;
   if (room < before + least) return {};

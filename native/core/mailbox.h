@@ -107,14 +107,26 @@ class Mailbox {
   };
 
   // Room for a record in the current slab, or null. Marks slabs that are too full for it.
-  std::uint8_t* reserve(std::size_t bytes) noexcept IOCP_REQUIRES(mutex_);
+  std::uint8_t* reserve(std::size_t bytes) noexcept IOCP_REQUIRES(mutex_) {
+    while (current_ != nullptr) {
+      unseen_ = true;  // a slab that is too full is news as well: the owner replaces it
+      if (current_->size - current_->written >= bytes) {
+        std::uint8_t* const at = current_->memory + current_->written;
+        current_->written += static_cast<std::uint32_t>(bytes);
+        return at;
+      }
+      retire_current();
+    }
+    return nullptr;
+  }
+  void retire_current() noexcept IOCP_REQUIRES(mutex_);
   bool append_record(const RecordHeader& header, std::initializer_list<ConstBytes> parts, ClientContext* subject)
       IOCP_REQUIRES(mutex_);
   void flush_overflow() IOCP_REQUIRES(mutex_);
 
-  mutable Mutex mutex_;
+  mutable CompactMutex mutex_;
   std::deque<Slab> slabs_ IOCP_GUARDED_BY(mutex_);   // front: oldest with something to take
-  std::size_t current_ IOCP_GUARDED_BY(mutex_) = 0;  // index in slabs_ of the one being written
+  Slab* current_ IOCP_GUARDED_BY(mutex_) = nullptr;  // of slabs_, the one being written; null: all are full
   std::deque<Kept> overflow_ IOCP_GUARDED_BY(mutex_);
   std::vector<LargePayload> larges_ IOCP_GUARDED_BY(mutex_);
   std::size_t large_bytes_ IOCP_GUARDED_BY(mutex_) = 0;

@@ -3,8 +3,18 @@
 
 #include "core/logical_worker.h"
 #include "port/check.h"
+#include "port/prefetch.h"
 
 namespace iocp {
+namespace {
+
+void prefetch_owner(const Operation& operation) {
+  const auto tag = static_cast<Tag>(operation.tag);
+  const bool of_context = tag == Tag::zero_byte_read || tag == Tag::read || tag == Tag::write;
+  if (of_context) prefetch(operation.owner, sizeof(ClientContext));
+}
+
+}  // namespace
 
 Worker::Worker(Engine& engine, Lane& lane) : engine_(engine), lane_(lane), scratch_(new std::uint8_t[kScratchBytes]) {}
 
@@ -27,7 +37,10 @@ void Worker::step(std::uint64_t now_ms) {
   add(lane_.counters.steps, 1);
   const std::size_t count = collected_count_;
   collected_count_ = 0;
-  for (std::size_t i = 0; i < count; ++i) react(collected_[i]);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (i + 1 < count) prefetch_owner(*collected_[i + 1].operation);
+    react(collected_[i]);
+  }
   if (lane_.unstall_requested.exchange(false, std::memory_order_acq_rel)) unstall();
   run_inbox();
   react_to_finished();

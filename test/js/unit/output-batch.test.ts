@@ -31,13 +31,29 @@ function decode(bytes: Buffer, used: number): Sent[] {
   return sent;
 }
 
-function setUp() {
+/** The payloads of a series, each behind `room` bytes that begin with its length. */
+function payloadsOf(series: Sent, room: number): Buffer[] {
+  expect(series.flags).toBe(4);
+  const payloads: Buffer[] = [];
+  for (let at = 0; at < series.payload.length;) {
+    const length = series.payload.readUInt16LE(at);
+    payloads.push(series.payload.subarray(at + room, at + room + length));
+    at += room + length;
+  }
+  return payloads;
+}
+
+function setUp(room = 0) {
   const flushed: Sent[][] = [];
   const more: boolean[] = [];
-  const batch = new OutputBatch((used, moreFollows) => {
-    flushed.push(decode(batch.bytes, used));
-    more.push(moreFollows);
-  }, 1000);
+  const batch = new OutputBatch(
+    (used, moreFollows) => {
+      flushed.push(decode(batch.bytes, used));
+      more.push(moreFollows);
+    },
+    room,
+    1000,
+  );
   return { batch, flushed, more };
 }
 
@@ -114,9 +130,9 @@ describe('the output batch', () => {
     'ü'.repeat(5000),
   ])('writes text as UTF-8 (%#)', (text) => {
     const { batch, flushed } = setUp();
-    const length = batch.stage(text);
+    const length = batch.stage(5, 6, text, true);
     expect(length).toBe(Buffer.byteLength(text));
-    batch.adopt(5, 6, length, 0);
+    batch.adopt(5, 6, length, 1);
     batch.append(7, 8, Buffer.from('behind'), 0);
     batch.flush();
     expect(flushed[0]!.map((one) => one.payload.toString())).toEqual([text, 'behind']);
@@ -124,9 +140,74 @@ describe('the output batch', () => {
 
   it('forgets staged text that is not adopted', () => {
     const { batch, flushed } = setUp();
-    batch.stage('never mind');
+    batch.stage(1, 1, 'never mind', false);
     batch.append(1, 1, Buffer.from('x'), 0);
     batch.flush();
     expect(flushed[0]!.map((one) => one.payload.toString())).toEqual(['x']);
+  });
+});
+
+describe('series in the output batch', () => {
+  it.each([2, 4, 9])(
+    'has packages of one context behind each other, with %i bytes before each',
+    (room) => {
+      const { batch, flushed } = setUp(room);
+      const texts = ['abc', '', 'x'.repeat(300), 'é', 'last'];
+      batch.append(1, 2, Buffer.from(texts[0]!), 0);
+      batch.append(1, 2, Buffer.from(texts[1]!), 0);
+      batch.adopt(1, 2, batch.stage(1, 2, texts[2]!, false), 0);
+      batch.adopt(1, 2, batch.stage(1, 2, texts[3]!, false), 0);
+      batch.append(1, 2, Buffer.from(texts[4]!), 0);
+      expect(batch.used % 4).toBe(0);
+      batch.flush();
+      const [series, ...others] = flushed[0]!;
+      expect(others).toEqual([]);
+      expect(series).toMatchObject({ slot: 1, generation: 2 });
+      expect(payloadsOf(series!, room).map(String)).toEqual(texts);
+    },
+  );
+
+  it('ends a series at another context, another generation, a flag and a flush', () => {
+    const { batch, flushed } = setUp(4);
+    const send = (slot: number, generation: number, text: string, flags = 0): void =>
+      batch.append(slot, generation, Buffer.from(text), flags);
+    send(1, 1, 'a');
+    send(1, 1, 'b');
+    send(2, 1, 'c');
+    send(1, 1, 'd');
+    send(1, 2, 'e');
+    send(1, 2, 'raw', 1);
+    send(1, 2, 'f');
+    batch.flush();
+    send(1, 2, 'g');
+    batch.flush();
+    const seen = flushed.map((batchOf) =>
+      batchOf.map(({ flags, ...one }) => {
+        const payloads = flags === 4 ? payloadsOf({ flags, ...one }, 4) : [one.payload];
+        return [one.slot, one.generation, payloads.map(String).join()];
+      }),
+    );
+    expect(seen).toEqual([
+      [
+        [1, 1, 'a,b'],
+        [2, 1, 'c'],
+        [1, 1, 'd'],
+        [1, 2, 'e'],
+        [1, 2, 'raw'],
+        [1, 2, 'f'],
+      ],
+      [[1, 2, 'g']],
+    ]);
+  });
+
+  it('goes on in a new one when the batch is full, and loses nothing', () => {
+    const { batch, flushed } = setUp(4);
+    const payloads = Array.from({ length: 3000 }, (_, index) => Buffer.alloc(index % 1000, index));
+    for (const payload of payloads) batch.append(9, 9, payload, 0);
+    batch.adopt(9, 9, batch.stage(9, 9, 'x'.repeat(5000), false), 0);
+    batch.flush();
+    expect(flushed.length).toBeGreaterThan(5);
+    const seen = flushed.flat().flatMap((series) => payloadsOf(series, 4));
+    expect(seen).toEqual([...payloads, Buffer.alloc(5000, 'x')]);
   });
 });

@@ -19,7 +19,8 @@ Owner::Owner(const iocp::EngineOptions& options, const OwnerHabits& habits, Dire
       habits_(habits),
       engine_(options, {}),
       owed_(options.lanes, 0),
-      seats_(options.lanes) {
+      seats_(options.lanes),
+      output_(options.framing) {
   blocks_.admitted = false;
   engine_.use(&blocks_);
   REQUIRE(engine_.start() == iocp::Status::ok);
@@ -308,19 +309,18 @@ void Owner::send(std::uint32_t slot, Context& context, iocp::ConstBytes payload)
     engine_.send(slot, context.generation, payload, 0);
     return;
   }
-  iocp::OutputHeader header = {slot, context.generation, static_cast<std::uint32_t>(payload.size()), 0};
-  const bool notify = random_.chance(10);
-  if (notify) header.flags = iocp::kOutputNotify | (context.next_token++ << iocp::kOutputTokenShift);
-  const std::size_t at = output_.size();
-  output_.resize(at + iocp::output_record_bytes(payload.size()));
-  std::memcpy(output_.data() + at, &header, sizeof header);
-  if (!payload.empty()) std::memcpy(output_.data() + at + sizeof header, payload.data(), payload.size());
+  if (random_.chance(10)) {
+    const std::uint32_t notify = iocp::kOutputNotify | (context.next_token++ << iocp::kOutputTokenShift);
+    output_.add(slot, context.generation, payload, notify);
+  } else if (output_.admits_to_series(payload) && random_.chance(70)) {
+    output_.add_to_series(slot, context.generation, payload);
+  } else {
+    output_.add(slot, context.generation, payload, 0);
+  }
 }
 
 void Owner::flush() {
-  if (output_.empty()) return;
-  engine_.submit_batch(output_, false);
-  output_.clear();
+  if (!output_.empty()) engine_.submit_batch(output_.take(), false);
 }
 
 void Owner::on_disconnected(std::uint32_t slot, const std::uint32_t* words) {

@@ -11,6 +11,7 @@
 #include "core/engine.h"
 #include "core/worker.h"
 #include "simulation/traffic.h"
+#include "support/output_batch.h"
 #include "support/payload_blocks.h"
 
 namespace simulation {
@@ -118,7 +119,7 @@ class Owner {
   std::vector<Seat> seats_;          // by lane; one worker each
   std::uint32_t next_slab_ = 0;
   iocp::Mailbox::Batch batch_;
-  std::vector<std::uint8_t> output_;
+  support::OutputBatch output_;
   std::map<std::uint32_t, Context> contexts_;           // by slot
   std::map<std::uint32_t, std::uint32_t> generations_;  // highest seen by slot
   std::map<std::uint32_t, std::uint32_t> connecting_;   // token -> stream

@@ -40,7 +40,7 @@ void Owner::ring(void* owner) {
 }
 
 Owner::Owner(const iocp::EngineOptions& options, Handler& handler, Slabs slabs, Stepping stepping)
-    : handler_(handler), slabs_(slabs), engine_(options, {&Owner::ring, this}) {
+    : handler_(handler), slabs_(slabs), engine_(options, {&Owner::ring, this}), output_(options.framing) {
   IOCP_CHECK(engine_.start() == iocp::Status::ok);
   for (std::uint32_t lane = 0; lane < engine_.lane_count(); ++lane) {
     for (std::size_t i = 0; i < slabs_.per_lane; ++i) supply(lane);
@@ -132,17 +132,15 @@ double Owner::figure(const char* name) const {
 }
 
 void Owner::send(Peer peer, ConstBytes payload, std::uint32_t flags) {
-  const iocp::OutputHeader header = {peer.slot, peer.generation, static_cast<std::uint32_t>(payload.size()), flags};
-  const std::size_t at = output_.size();
-  output_.resize(at + iocp::output_record_bytes(payload.size()));
-  std::memcpy(output_.data() + at, &header, sizeof header);
-  if (!payload.empty()) std::memcpy(output_.data() + at + sizeof header, payload.data(), payload.size());
+  if (flags == 0 && output_.admits_to_series(payload)) {
+    output_.add_to_series(peer.slot, peer.generation, payload);
+  } else {
+    output_.add(peer.slot, peer.generation, payload, flags);
+  }
 }
 
 void Owner::flush() {
-  if (output_.empty()) return;
-  engine_.submit_batch(output_, false);
-  output_.clear();
+  if (!output_.empty()) engine_.submit_batch(output_.take(), false);
 }
 
 void Owner::complain(const std::string& what) {

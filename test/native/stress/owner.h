@@ -18,6 +18,7 @@
 
 #include "core/engine.h"
 #include "core/worker_threads.h"
+#include "support/output_batch.h"
 
 namespace stress {
 
@@ -144,7 +145,7 @@ class Owner {
   std::size_t next_large_ = 0;
   std::map<std::uint32_t, std::uint32_t> live_;         // slot to generation
   std::map<std::uint32_t, std::uint32_t> generations_;  // the last one of every slot
-  std::vector<std::uint8_t> output_;
+  support::OutputBatch output_;
   std::string complaints_;
   bool closed_seen_ = false;
   bool stopped_ = false;
