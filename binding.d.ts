@@ -65,11 +65,12 @@ export const layout: {
  * | closed = 11 (no slot) | – | contexts that ended cleanly, contexts that were reset |
  * | leaving = 12 | 0 = answer with `release`, 1 = another has it now | none |
  * | file = 13 | token of the transfer | event (`FileEvent`), status, value lo hi, extra lo hi, text bytes; text |
+ * | series = 14 | – | no words: packages behind each other, not padded, each payload with as many bytes before it as the framing's header has, the first two of which hold the payload's length (little-endian) |
  *
  * A logical worker (class EngineWorker) gets package, large, connected, ended, drain, leaving and disconnected; for it
  * the token of `connected` is 1 when the context is new to all logical workers, the listener id 1 when there is luggage.
  */
-export type RecordKind = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13;
+export type RecordKind = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14;
 
 /**
  * What a `file` record tells: 1 opened (source: value = size, extra = modified, ms since 1970; target: value = bytes
@@ -150,13 +151,15 @@ export class Engine {
 
   /** Opens the port and starts the workers. Status. */
   start(): number;
-  /** Lends a slab to a lane under an index that no slab in use has. Ownership returns with the `retired` row. */
-  supply(lane: number, index: number, slab: Uint8Array): void;
+  /**
+   * Makes a slab of so many bytes, always the same number, and lends it to a lane under an index that no slab in use has, until
+   * the `retired` row. The Buffer around it is the caller's. Throws when there is no memory for it; undefined = the engine has gone.
+   */
+  supply(lane: number, index: number, bytes: number): Buffer | undefined;
   /**
    * Queues every package of `output[0, bytes)`. Each record: header, payload, padding to 4 bytes. Flags: 1 = raw (not framed),
-   * 2 = answer with a `written` record whose token is `flags >>> 8`, 4 = a series: the body is packages behind each other, not
-   * padded, each payload with as many bytes before it as the framing's header has (2 or more, and all of it made from the
-   * length), the first two of which hold the payload's length (little-endian); the engine writes to them. With `more`, and after `broadcast`, an engine that is
+   * 2 = answer with a `written` record whose token is `flags >>> 8`, 4 = the body is a series, as in a `series` record; only where
+   * the framing's header has two bytes or more, and all of it is made from the length. The engine writes to it. With `more`, and after `broadcast`, an engine that is
    * stepped by its owner writes nothing before the next `flush` without it or the next turn.
    */
   flush(bytes: number, more: boolean): void;
@@ -286,7 +289,7 @@ export class EngineWorker {
   /** Whether it has no contexts, and nothing waits to be delivered. */
   readonly idle: boolean;
   /** As `Engine.supply`, of the one lane 0. */
-  supply(index: number, slab: Uint8Array): void;
+  supply(index: number, bytes: number): Buffer | undefined;
   /** From now on it is given contexts. */
   serve(): void;
   /** It is given no more; each one that it has gets a `leaving` record. */

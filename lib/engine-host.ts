@@ -99,8 +99,8 @@ export class EngineHost<Data> implements EventSink {
       Math.min(native.highWaterMark, native.maxQueuedBytes),
     );
     this.#engine = new addon.Engine(native, this.#deliver, ranges, this.#batch.bytes);
-    this.#slabs = new SlabSupply((lane, index, slab) => this.#engine.supply(lane, index, slab));
-    this.#reader = new EventReader(ranges, this.#slabs, this);
+    this.#slabs = new SlabSupply((lane, index, bytes) => this.#engine.supply(lane, index, bytes));
+    this.#reader = new EventReader(ranges, this.#slabs, this, framing.seriesRoom);
     const { highWaterMark, maxQueuedBytes } = native;
     const limits = { highWaterMark, maxQueuedBytes, onOverflow };
     this.sender = new Sender(this.#engine, this.#batch, framing, limits, addon);

@@ -91,6 +91,7 @@ interface Row {
 }
 
 const NOTHING = new Uint32Array(0);
+const NO_BYTES = new Uint8Array(0);
 
 function text(memory: ArrayBuffer, offset: number, length: number): string {
   return Buffer.from(memory, offset, length).toString('utf8');
@@ -98,6 +99,13 @@ function text(memory: ArrayBuffer, offset: number, length: number): string {
 
 function wide(low: number, high: number): number {
   return high * 2 ** 32 + low;
+}
+
+function lost(): Error {
+  return new Error(
+    'packages were lost: a listener detached the memory that they shared with its payload ' +
+      '(payload.buffer.transfer()); Buffer.from(payload) makes a copy that may be detached',
+  );
 }
 
 /** Reads the slabs of one engine. */
@@ -111,11 +119,19 @@ export class EventReader {
   #nextLarge = 0;
   #words: Uint32Array = NOTHING;
   #memory = new ArrayBuffer(0);
+  #bytes: Uint8Array = NO_BYTES;
   #at = 0;
   #end = 0;
+  readonly #room: number;
+  // The series that is being read.
+  #seriesSlot = 0;
+  #seriesAt = 0;
+  #seriesEnd = 0;
   #lastAddress = '';
 
-  constructor(ranges: Int32Array, slabs: SlabSupply, sink: EventSink) {
+  /** `room`: bytes before each payload of a series. */
+  constructor(ranges: Int32Array, slabs: SlabSupply, sink: EventSink, room: number) {
+    this.#room = room;
     this.#ranges = ranges;
     this.#slabs = slabs;
     this.#sink = sink;
@@ -145,7 +161,29 @@ export class EventReader {
 
   /** Hands every noted record to the sink, going on behind the last one it was given. */
   dispatch(): void {
+    if (this.#seriesAt < this.#seriesEnd) this.#dispatchSeries();
     while (this.#at < this.#end || this.#advance()) this.#dispatchRow();
+  }
+
+  #dispatchSeries(): void {
+    const sink = this.#sink;
+    const bytes = this.#bytes;
+    const memory = this.#memory;
+    const slot = this.#seriesSlot;
+    const end = this.#seriesEnd;
+    let at = this.#seriesAt;
+    while (at < end) {
+      const low = bytes[at];
+      if (low === undefined) {
+        this.#seriesAt = end;
+        throw lost();
+      }
+      const length = low | ((bytes[at + 1] as number) << 8);
+      const body = at + this.#room;
+      at = body + length;
+      this.#seriesAt = at;
+      sink.onPackage(slot, new PayloadView(memory, body, length));
+    }
   }
 
   #dispatchRow(): void {
@@ -156,13 +194,22 @@ export class EventReader {
     let at = this.#at;
     while (at < end) {
       const word = at >>> 2;
-      const kind = words[word] as number;
+      const kind = words[word];
+      if (kind === undefined) {
+        this.#at = end; // of what is not there any more; the engine's own view of the slab stays good
+        throw lost();
+      }
       const slot = words[word + 1] as number;
       const length = words[word + 2] as number;
       const body = at + RECORD_HEADER_BYTES;
       at = body + ((length + (RECORD_ALIGNMENT - 1)) & -RECORD_ALIGNMENT);
       this.#at = at;
-      if (kind === Kind.package) {
+      if (kind === Kind.series) {
+        this.#seriesSlot = slot;
+        this.#seriesAt = body;
+        this.#seriesEnd = body + length;
+        this.#dispatchSeries();
+      } else if (kind === Kind.package) {
         sink.onPackage(slot, new PayloadView(memory, body, length));
       } else if (kind === Kind.large) {
         sink.onPackage(slot, this.#large(words[word + 4] as number, words[word + 5] as number));
@@ -176,6 +223,7 @@ export class EventReader {
   #large(length: number, offset: number): Buffer {
     const buffer = this.#larges[this.#nextLarge++] as Buffer;
     if (length === 0) return buffer;
+    if (buffer.length === 0) throw lost();
     return new PayloadView(buffer.buffer as ArrayBuffer, buffer.byteOffset + offset, length);
   }
 
@@ -188,10 +236,12 @@ export class EventReader {
       this.#larges = [];
       this.#nextLarge = 0;
       this.#words = NOTHING;
+      this.#bytes = NO_BYTES;
       this.#at = this.#end = 0;
       return false;
     }
     this.#words = row.slab.words;
+    this.#bytes = row.slab.bytes;
     this.#memory = row.slab.memory;
     this.#at = row.begin;
     this.#end = row.end;

@@ -29,6 +29,7 @@ export const Kind = {
   closed: 11,
   leaving: 12,
   file: 13,
+  series: 14,
 } as const;
 
 /** Flags of an output record; a token for `written` sits above the lowest eight bits. */

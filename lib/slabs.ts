@@ -15,10 +15,11 @@ export interface Slab {
   readonly lane: number;
   readonly memory: ArrayBuffer;
   readonly words: Uint32Array;
+  readonly bytes: Uint8Array;
 }
 
-/** How a slab is handed over: `Engine.supply`. */
-export type Supply = (lane: number, index: number, slab: Uint8Array) => void;
+/** Makes a slab and lends it: `Engine.supply`. Throws when there is no memory; undefined = the engine has gone. */
+export type Supply = (lane: number, index: number, bytes: number) => Buffer | undefined;
 
 /** Keeps every lane supplied, and finds a slab by its index. */
 export class SlabSupply {
@@ -54,12 +55,16 @@ export class SlabSupply {
   }
 
   #lend(lane: number, index: number): void {
-    const bytes = Buffer.allocUnsafeSlow(SLAB_BYTES);
-    const memory = bytes.buffer as ArrayBuffer;
+    const memory = this.#supply(lane, index, SLAB_BYTES)?.buffer as ArrayBuffer | undefined;
+    if (memory === undefined) return; // the engine has gone
     // A listener that transfers a payload's ArrayBuffer would take the slab from everybody else.
     markAsUntransferable(memory);
-    this.#slabs[index] = { lane, memory, words: new Uint32Array(memory) };
+    this.#slabs[index] = {
+      lane,
+      memory,
+      words: new Uint32Array(memory),
+      bytes: new Uint8Array(memory),
+    };
     this.lent++;
-    this.#supply(lane, index, bytes);
   }
 }

@@ -57,8 +57,8 @@ export class WorkerEngine implements EventSink {
     const ranges = new Int32Array(RANGE_ROWS * RANGE_WORDS);
     this.#native = new addon.EngineWorker(handle, number, this.#onRing, this.#deliver, ranges);
     const native = this.#native;
-    this.#slabs = new SlabSupply((_lane, index, slab) => native.supply(index, slab));
-    this.#reader = new EventReader(ranges, this.#slabs, this);
+    this.#slabs = new SlabSupply((_lane, index, bytes) => native.supply(index, bytes));
+    this.#reader = new EventReader(ranges, this.#slabs, this, 0);
     this.#module = module;
     this.#engine = engine;
     const { highWaterMark, maxQueuedBytes, onOverflow } = settings;

@@ -119,6 +119,9 @@ class EchoServer {
       }
       case RecordKind::package:
         return echo(header.slot, body);
+      case RecordKind::series:
+        iocp::for_each_in_series(body, room(), [&](ConstBytes payload) { echo(header.slot, payload); });
+        return;
       case RecordKind::large: {
         const iocp::LargePayload& large = batch_.larges[next_large_++];
         return echo_at_once(header.slot, ConstBytes(large.payload, large.length));
@@ -146,14 +149,15 @@ class EchoServer {
       output_.resize(series_at_ + sizeof series_);
     }
     const std::size_t at = output_.size();
-    const std::size_t room = iocp::whole_header_bytes(engine_.options().framing);
-    output_.resize(at + room + payload.size());
+    output_.resize(at + room() + payload.size());
     output_[at] = static_cast<std::uint8_t>(payload.size());
     output_[at + 1] = static_cast<std::uint8_t>(payload.size() >> 8);
-    if (!payload.empty()) std::memcpy(output_.data() + at + room, payload.data(), payload.size());
-    series_.length += static_cast<std::uint32_t>(room + payload.size());
+    if (!payload.empty()) std::memcpy(output_.data() + at + room(), payload.data(), payload.size());
+    series_.length += static_cast<std::uint32_t>(room() + payload.size());
     std::memcpy(output_.data() + series_at_, &series_, sizeof series_);
   }
+
+  std::size_t room() { return iocp::series_room(engine_.options().framing); }
 
   void flush() {
     if (output_.empty()) return;

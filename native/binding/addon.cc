@@ -51,6 +51,7 @@ Napi::Object record_kinds(Napi::Env env) {
   set("closed", RecordKind::closed);
   set("leaving", RecordKind::leaving);
   set("file", RecordKind::file);
+  set("series", RecordKind::series);
   return kinds;
 }
 

@@ -75,10 +75,11 @@ Napi::Value EngineWrap::lanes(const Napi::CallbackInfo& info) {
   return number(info, static_cast<double>(engine_->lane_count()));
 }
 
-void EngineWrap::supply(const Napi::CallbackInfo& info) {
-  if (phase_ == Phase::down) return;
-  pump_->supply(word(info, 0), word(info, 1), info[2].As<Napi::Uint8Array>());
+Napi::Value EngineWrap::supply(const Napi::CallbackInfo& info) {
+  if (phase_ == Phase::down) return info.Env().Undefined();
+  const Napi::Value slab = pump_->supply(info.Env(), word(info, 0), word(info, 1), word(info, 2));
   if (!pump_->pumping()) kick();
+  return slab;
 }
 
 void EngineWrap::flush(const Napi::CallbackInfo& info) {

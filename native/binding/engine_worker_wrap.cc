@@ -73,8 +73,8 @@ Napi::Value EngineWorkerWrap::idle(const Napi::CallbackInfo& info) {
   return boolean(info, !open_ || (worker_->contexts() == 0 && !worker_->has_events()));
 }
 
-void EngineWorkerWrap::supply(const Napi::CallbackInfo& info) {
-  if (open_) pump_->supply(0, word(info, 0), info[1].As<Napi::Uint8Array>());
+Napi::Value EngineWorkerWrap::supply(const Napi::CallbackInfo& info) {
+  return open_ ? pump_->supply(info.Env(), 0, word(info, 0), word(info, 1)) : info.Env().Undefined();
 }
 
 void EngineWorkerWrap::serve(const Napi::CallbackInfo&) {

@@ -23,7 +23,7 @@ class EngineWorkerWrap : public Napi::ObjectWrap<EngineWorkerWrap> {
   // --- exported, in the order of binding.d.ts
   Napi::Value attached(const Napi::CallbackInfo& info);
   Napi::Value idle(const Napi::CallbackInfo& info);
-  void supply(const Napi::CallbackInfo& info);
+  Napi::Value supply(const Napi::CallbackInfo& info);
   void serve(const Napi::CallbackInfo& info);
   void retire(const Napi::CallbackInfo& info);
   Napi::Value pump(const Napi::CallbackInfo& info);

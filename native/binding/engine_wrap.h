@@ -31,7 +31,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value io_threads(const Napi::CallbackInfo& info);
   Napi::Value lanes(const Napi::CallbackInfo& info);
   Napi::Value start(const Napi::CallbackInfo& info);
-  void supply(const Napi::CallbackInfo& info);
+  Napi::Value supply(const Napi::CallbackInfo& info);
   void flush(const Napi::CallbackInfo& info);
   Napi::Value send_large(const Napi::CallbackInfo& info);
   Napi::Value broadcast(const Napi::CallbackInfo& info);

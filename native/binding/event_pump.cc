@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <string>
 
 #include "core/records.h"
 #include "core/worker_threads.h"
@@ -17,6 +18,11 @@ constexpr int kRoundsMax = 8;
 constexpr std::uint64_t kPumpNsMax = 4'000'000;
 // … and after so many bytes of wrapped payloads: their memory can only be given back between turns.
 constexpr std::size_t kLargeBytesPerTurn = 4 * 1024 * 1024;
+
+// 32 MiB, which is what V8 collects young Buffers at.
+constexpr std::int64_t kIdleSlabsMax = 256;
+// When none was wanted for so long, their memory is given back.
+constexpr std::uint64_t kSlabIdleNs = 1'000'000'000;
 
 }  // namespace
 
@@ -37,10 +43,37 @@ void EventPump::release(napi_env env) {
   deliver_ = nullptr;
 }
 
-void EventPump::supply(std::uint32_t lane, std::uint32_t index, const Napi::Uint8Array& slab) {
-  IOCP_CHECK(index <= kSlabIndexMax && slabs_[index].IsEmpty() && lane < source_.lane_count());
-  slabs_[index] = Napi::Persistent(slab);
-  source_.supply(lane, index, const_cast<Napi::Uint8Array&>(slab).Data(), slab.ByteLength());
+Napi::Value EventPump::supply(Napi::Env env, std::uint32_t lane, std::uint32_t index, std::size_t bytes) {
+  IOCP_CHECK(index <= kSlabIndexMax && !slabs_[index].lent() && lane < source_.lane_count());
+  Slab slab;
+  std::uint8_t* start = nullptr;
+  napi_value const buffer = make_slab(env, bytes, &slab, &start);
+  if (buffer == nullptr) {
+    Napi::Error::New(env, "no memory for " + std::to_string(bytes) + " bytes of received packages")
+        .ThrowAsJavaScriptException();
+    return {};
+  }
+  slabs_[index] = std::move(slab);
+  supplied_ns_ = now_ns_;
+  source_.supply(lane, index, start, bytes);
+  return {env, buffer};
+}
+
+napi_value EventPump::make_slab(napi_env env, std::size_t bytes, Slab* slab, std::uint8_t** start) {
+  if (pools_) {
+    if (slab_pool_ == nullptr) slab_pool_ = std::make_shared<BufferPool>(bytes, kIdleSlabsMax);
+    IOCP_CHECK(slab_pool_->buffer_bytes() == bytes);
+    slab->memory = std::make_shared<PooledMemory>(slab_pool_);
+    *start = slab->memory->start();
+    napi_status status = napi_ok;
+    napi_value const buffer = *start == nullptr ? nullptr : make_pooled_buffer(env, slab->memory, &status);
+    if (buffer != nullptr) return buffer;
+    slab->memory = nullptr;
+    pools_ = status != napi_no_external_buffers_allowed;
+  }
+  napi_value const buffer = make_own_buffer(env, bytes, start);
+  if (buffer != nullptr) slab->own = Napi::Persistent(Napi::Uint8Array(env, buffer));
+  return buffer;
 }
 
 std::uint64_t EventPump::pump(napi_env env, std::uint64_t now_ns) {
@@ -55,7 +88,7 @@ std::uint64_t EventPump::pump(napi_env env, std::uint64_t now_ns) {
       source_.take(lane, &batch_);
       // A retired slab's index is free from now on: JavaScript replaces it before it reads these very rows.
       for (const Mailbox::Range& range : batch_.ranges) {
-        if (range.retired) slabs_[range.slab_index].Reset();
+        if (range.retired) slabs_[range.slab_index] = {};
       }
       for (std::size_t first = 0; first < batch_.ranges.size() && !gave_up_; first += rows_max_) {
         deliver_batch(env, first, std::min(rows_max_, batch_.ranges.size() - first));
@@ -65,6 +98,7 @@ std::uint64_t EventPump::pump(napi_env env, std::uint64_t now_ns) {
     }
   }
   if (blocks_ != nullptr) blocks_->tidy(began_ns_);
+  if (slab_pool_ != nullptr && began_ns_ - supplied_ns_ >= kSlabIdleNs) slab_pool_->trim();
   pumping_ = false;
   return now_ns_;
 }
@@ -157,7 +191,7 @@ bool EventPump::wants_turn() const noexcept {
 
 void EventPump::give_up() {
   gave_up_ = true;
-  for (Napi::Reference<Napi::Uint8Array>& slab : slabs_) slab.Reset();
+  for (Slab& slab : slabs_) slab = {};
 }
 
 }  // namespace iocp

@@ -1,5 +1,6 @@
 // Carries events from mailboxes into JavaScript, those of an engine or of a logical worker: one call of `deliver` for
-// everything that waits in a lane. Also keeps the slabs alive that the engine writes to. JavaScript thread only.
+// everything that waits in a lane. Also makes the slabs that the engine writes to, and keeps them alive. JavaScript
+// thread only.
 #pragma once
 
 #include <napi.h>
@@ -8,6 +9,7 @@
 #include <cstdint>
 
 #include "binding/payload_buffers.h"
+#include "binding/pooled_memory.h"
 #include "core/event_source.h"
 #include "core/limits.h"
 
@@ -21,7 +23,8 @@ class EventPump {
   EventPump(const EventPump&) = delete;
   EventPump& operator=(const EventPump&) = delete;
 
-  void supply(std::uint32_t lane, std::uint32_t index, const Napi::Uint8Array& slab);
+  // Lends the engine a new slab, and returns the Buffer around it. Empty, and an exception pending: there is no memory.
+  Napi::Value supply(Napi::Env env, std::uint32_t lane, std::uint32_t index, std::size_t bytes);
   // Delivers until nothing waits, or it was enough for a turn of the event loop. An exception of a listener becomes an
   // uncaughtException, and delivery goes on. `now_ns`: of the monotonic clock; returns what it says afterwards.
   std::uint64_t pump(napi_env env, std::uint64_t now_ns);
@@ -50,7 +53,19 @@ class EventPump {
   std::int32_t* rows_;
   std::size_t rows_max_;
   Napi::AsyncContext async_context_;
-  std::array<Napi::Reference<Napi::Uint8Array>, kSlabIndexMax + 1> slabs_;
+  // What the engine may still write to. V8's own memory is alive as long as its Buffer is.
+  struct Slab {
+    std::shared_ptr<PooledMemory> memory;
+    Napi::Reference<Napi::Uint8Array> own;
+    bool lent() const { return memory != nullptr || !own.IsEmpty(); }
+  };
+  // Fills the slab in, and returns its Buffer.
+  napi_value make_slab(napi_env env, std::size_t bytes, Slab* slab, std::uint8_t** start);
+
+  std::array<Slab, kSlabIndexMax + 1> slabs_;
+  std::shared_ptr<BufferPool> slab_pool_;  // null: no slab yet, or this host admits no memory but V8's
+  bool pools_ = true;
+  std::uint64_t supplied_ns_ = 0;  // about when the last slab was made
   Mailbox::Batch batch_;
   std::size_t next_lane_ = 0;
   std::uint64_t began_ns_ = 0;  // the last pump()

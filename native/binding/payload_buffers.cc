@@ -33,23 +33,6 @@ class Scope {
   bool good_ = false;
 };
 
-// That V8 has no memory is no exception here: the C library may have some, or its caller says that there is none.
-void forget_exception(napi_env env) noexcept {
-  bool pending = false;
-  napi_value exception = nullptr;
-  if (napi_is_exception_pending(env, &pending) == napi_ok && pending) {
-    static_cast<void>(napi_get_and_clear_last_exception(env, &exception));
-  }
-}
-
-// V8 looks at how much memory young Buffers hold only when it allocates some for one itself. Without that it notices
-// what was only wrapped much later, and then with a full collection instead of a cheap one of young objects.
-void let_v8_collect(napi_env env) noexcept {
-  void* memory = nullptr;
-  napi_value smallest = nullptr;
-  if (napi_create_arraybuffer(env, 1, &memory, &smallest) != napi_ok) forget_exception(env);
-}
-
 }  // namespace
 
 PayloadBuffers::PayloadBuffers(napi_env env) noexcept
@@ -92,32 +75,19 @@ bool PayloadBuffers::begin_arena(std::size_t bytes) noexcept {
 }
 
 napi_value PayloadBuffers::make_pooled(Arena* arena) noexcept {
-  auto memory = std::make_shared<Memory>(pool_);
+  auto memory = std::make_shared<PooledMemory>(pool_);
   if (memory->start() == nullptr) return nullptr;
-  let_v8_collect(env_);
-  auto buffers_share = std::make_unique<std::shared_ptr<Memory>>(memory);
-  const auto finalize = [](napi_env, void*, void* share) { delete static_cast<std::shared_ptr<Memory>*>(share); };
-  napi_value buffer = nullptr;
-  const napi_status status =
-      napi_create_external_buffer(env_, kArenaBytes, memory->start(), finalize, buffers_share.get(), &buffer);
-  if (status != napi_ok) {
-    if (status == napi_no_external_buffers_allowed) pools_ = false;
-    forget_exception(env_);
-    return nullptr;
-  }
-  static_cast<void>(buffers_share.release());  // the finalizer's now
-  *arena = {memory, static_cast<std::uint8_t*>(memory->start()), kArenaBytes};
+  napi_status status = napi_ok;
+  napi_value const buffer = make_pooled_buffer(env_, memory, &status);
+  if (status == napi_no_external_buffers_allowed) pools_ = false;
+  if (buffer != nullptr) *arena = {memory, memory->start(), kArenaBytes};
   return buffer;
 }
 
 napi_value PayloadBuffers::make_own(Arena* arena, std::size_t bytes) noexcept {
-  void* memory = nullptr;
-  napi_value buffer = nullptr;
-  if (napi_create_buffer(env_, bytes, &memory, &buffer) != napi_ok) {
-    forget_exception(env_);
-    return nullptr;
-  }
-  *arena = {nullptr, static_cast<std::uint8_t*>(memory), bytes};
+  std::uint8_t* start = nullptr;
+  napi_value const buffer = make_own_buffer(env_, bytes, &start);
+  if (buffer != nullptr) *arena = {nullptr, start, bytes};
   return buffer;
 }
 

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "binding/pooled_memory.h"
 #include "core/buffer_pool.h"
 #include "core/large_payload.h"
 #include "port/mutex.h"
@@ -40,22 +41,8 @@ class PayloadBuffers final : public PayloadAllocator {
   void close() noexcept;
 
  private:
-  // Memory of an arena: alive while its Buffer is, or while a block of it may be written to.
-  class Memory {
-   public:
-    explicit Memory(std::shared_ptr<BufferPool> pool) : pool_(std::move(pool)), start_(pool_->acquire()) {}
-    ~Memory() { pool_->release(start_); }
-    Memory(const Memory&) = delete;
-    Memory& operator=(const Memory&) = delete;
-    void* start() const noexcept { return start_; }  // null: there was none
-
-   private:
-    const std::shared_ptr<BufferPool> pool_;
-    void* const start_;
-  };
-
   struct Arena {
-    std::shared_ptr<Memory> memory;  // null: V8's own, which lives as long as its Buffer
+    std::shared_ptr<PooledMemory> memory;  // null: V8's own, which lives as long as its Buffer
     std::uint8_t* start = nullptr;
     std::size_t bytes = 0;
     std::size_t used = 0;

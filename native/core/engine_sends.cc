@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/engine.h"
+#include "core/series.h"
 #include "core/write_run.h"
 #include "port/check.h"
 #include "port/prefetch.h"
@@ -19,28 +20,9 @@ OutputHeader read_output_header(ConstBytes batch) {
   return header;
 }
 
-// Bytes before each payload of a series.
-std::size_t series_room(const Framing& framing) {
-  IOCP_CHECK(makes_whole_header(framing) && whole_header_bytes(framing) >= 2);
-  return whole_header_bytes(framing);
-}
-
-// Of the package that a series begins with.
-std::size_t payload_bytes_of(ConstBytes series, std::size_t room) {
-  IOCP_CHECK(series.size() >= room);
-  const std::size_t length = static_cast<std::size_t>(series[0] | series[1] << 8);
-  IOCP_CHECK(series.size() - room >= length);
-  return length;
-}
-
 std::size_t packages_of(const Framing& framing, const OutputHeader& header, ConstBytes record) {
   if ((header.flags & kOutputSeries) == 0) return 1;
-  const std::size_t room = series_room(framing);
-  std::size_t count = 0;
-  for (ConstBytes series = record.subspan(sizeof header, header.length); !series.empty(); ++count) {
-    series = series.subspan(room + payload_bytes_of(series, room));
-  }
-  return count;
+  return for_each_in_series(record.subspan(sizeof header, header.length), series_room(framing), [](ConstBytes) {});
 }
 
 }  // namespace
@@ -120,12 +102,9 @@ MutableBytes Engine::write_run(ClientContext& context, std::uint32_t slot, std::
 
 void Engine::send_series(ClientContext& context, MutableBytes series, bool direct) {
   if (direct) series = write_series(context, series);
-  const std::size_t room = series_room(options_.framing);
-  while (!series.empty()) {
-    const std::size_t length = payload_bytes_of(series, room);
-    static_cast<void>(queue_package(outgoing_, context, series.subspan(room, length), 0));
-    series = series.subspan(room + length);
-  }
+  for_each_in_series(series, series_room(options_.framing), [&](ConstBytes payload) IOCP_NO_THREAD_SAFETY_ANALYSIS {
+    static_cast<void>(queue_package(outgoing_, context, payload, 0));
+  });
 }
 
 MutableBytes Engine::write_series(ClientContext& context, MutableBytes series) {
@@ -134,7 +113,7 @@ MutableBytes Engine::write_series(ClientContext& context, MutableBytes series) {
   std::size_t packages = 0;
   while (ready < series.size()) {
     const MutableBytes package = series.subspan(ready);
-    const std::size_t length = payload_bytes_of(package, room);
+    const std::size_t length = series_payload_bytes(package, room);
     if (ready + room + length > options_.max_queued_bytes) break;
     if (!write_whole_header(options_.framing, length, package.data())) break;
     ready += room + length;

@@ -64,14 +64,6 @@ class Framer {
   // then shows its header, and the rest can be received straight into its memory.
   bool expects_large() const noexcept { return expects_large_ && partial_ == nullptr; }
 
-  // What is likely to come next, alone and in one piece, because the last one did: a package of some length, which is
-  // worth receiving where it will be kept. `total` 0: nothing is known.
-  struct Expected {
-    std::uint16_t total = 0;
-    std::uint8_t payload_offset = 0;
-  };
-  Expected expected() const noexcept { return partial_ == nullptr ? expected_ : Expected{}; }
-
   // `Sink`: bool package(ConstBytes) and bool large(const LargePayload&), false = no room.
   template <typename Sink>
   FeedResult feed(const Framing& framing, ConstBytes bytes, Sink& sink) noexcept;
@@ -130,10 +122,7 @@ class Framer {
     return framing.type == FramingType::length || framing.type == FramingType::varint;
   }
 
-  static Expected expectation_from(const Frame& frame) noexcept;
-
   Partial* partial_ = nullptr;
-  Expected expected_;
   bool expects_large_ = false;
 };
 
@@ -200,13 +189,6 @@ inline bool Framer::append(ConstBytes bytes) noexcept {
   std::memcpy(partial_->memory + partial_->received, bytes.data(), bytes.size());
   partial_->received += bytes.size();
   return true;
-}
-
-inline Framer::Expected Framer::expectation_from(const Frame& frame) noexcept {
-  const bool worth_it = frame.payload_length >= kReceivedInPlaceMin && frame.payload_length <= kInlinePayloadMax &&
-                        frame.payload_offset <= sizeof(RecordHeader) && frame.total <= UINT16_MAX;
-  if (!worth_it) return {};
-  return {static_cast<std::uint16_t>(frame.total), static_cast<std::uint8_t>(frame.payload_offset)};
 }
 
 inline std::size_t Framer::bytes_to_learn(const Framing& framing, std::size_t available) const noexcept {
@@ -302,7 +284,6 @@ FeedResult Framer::continue_partial(const Framing& framing, ConstBytes bytes, Si
 template <typename Sink>
 FeedResult Framer::feed(const Framing& framing, ConstBytes bytes, Sink& sink) noexcept {
   FeedResult result;
-  expected_ = {};
   if (partial_ != nullptr) {
     result = continue_partial(framing, bytes, sink);
     if (result.outcome != Outcome::drained || partial_ != nullptr) return result;
@@ -332,7 +313,6 @@ FeedResult Framer::feed(const Framing& framing, ConstBytes bytes, Sink& sink) no
     result.outcome = emit_copy(payload, sink);
     expects_large_ = payload.size() > kInlinePayloadMax && announces_length(framing);
     if (result.outcome != Outcome::drained) return result;
-    if (frame.total == bytes.size()) expected_ = expectation_from(frame);
     result.consumed += static_cast<std::size_t>(frame.total);
   }
   return result;

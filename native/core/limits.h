@@ -28,8 +28,8 @@ constexpr std::size_t kSendCopyMax = 2 * 1024;
 
 // A payload above this does not travel inside a slab: it arrives in memory of its own.
 constexpr std::size_t kInlinePayloadMax = 16 * 1024;
-// A package of at least so many bytes is received in its slab if it is expected to come alone; copying less is as good.
-constexpr std::size_t kReceivedInPlaceMin = 1024;
+// A slab with less room than this is not read into: so short a read would often be followed by another.
+constexpr std::size_t kReadInPlaceMin = 4 * 1024;
 // Payload bytes outside slabs that may wait for JavaScript, per lane, before reading stops.
 constexpr std::size_t kLargeWaitingBytesMax = 4 * 1024 * 1024;
 constexpr std::size_t kSlabBytesMin = 32 * 1024;

@@ -141,14 +141,21 @@ bool Mailbox::wants_ring() noexcept {
   return true;
 }
 
-MutableBytes Mailbox::Writer::place(std::size_t payload_offset, std::size_t least) const noexcept {
+MutableBytes Mailbox::Writer::place(std::size_t least) const noexcept {
   const Mailbox& box = mailbox_;
   if (box.discarding_ || !box.overflow_.empty() || box.current_ == nullptr) return {};
   const Slab& slab = *box.current_;
   const std::size_t room = (slab.size - slab.written) & ~(kRecordAlignment - 1);
-  const std::size_t before = sizeof(RecordHeader) - payload_offset;
-  if (room < before + least) return {};
-  return {slab.memory + slab.written + before, room - before};
+  if (room < record_bytes(least)) return {};
+  return {slab.memory + slab.written + sizeof(RecordHeader), room - sizeof(RecordHeader)};
+}
+
+void Mailbox::Writer::series(std::uint32_t slot, std::size_t bytes) {
+  std::uint8_t* const at = mailbox_.reserve(record_bytes(bytes));
+  IOCP_CHECK(at != nullptr);
+  const RecordHeader header = {static_cast<std::uint32_t>(RecordKind::series), slot, static_cast<std::uint32_t>(bytes),
+                               0};
+  std::memcpy(at, &header, sizeof header);
 }
 
 bool Mailbox::Writer::package(std::uint32_t slot, ConstBytes payload) {
@@ -159,11 +166,8 @@ bool Mailbox::Writer::package(std::uint32_t slot, ConstBytes payload) {
   if (at == nullptr) return false;
   const RecordHeader header = {static_cast<std::uint32_t>(RecordKind::package), slot,
                                static_cast<std::uint32_t>(payload.size()), 0};
-  // The payload first: received at place() it may overlap with its record, in which it mostly is where it should be.
-  if (payload.data() != at + sizeof header && !payload.empty()) {
-    std::memmove(at + sizeof header, payload.data(), payload.size());
-  }
   std::memcpy(at, &header, sizeof header);
+  if (!payload.empty()) std::memcpy(at + sizeof header, payload.data(), payload.size());
   return true;
 }
 

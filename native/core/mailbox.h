@@ -66,10 +66,11 @@ class Mailbox {
     Writer(const Writer&) = delete;
     Writer& operator=(const Writer&) = delete;
 
-    // Memory right behind the last record. Bytes received there have their payload, which begins at `payload_offset`
-    // (at most a record's header), where package() wants it, which then copies nothing. Empty: there is no room for
-    // `least` bytes. Anybody's again when the lock is let go.
-    MutableBytes place(std::size_t payload_offset, std::size_t least) const noexcept IOCP_NO_THREAD_SAFETY_ANALYSIS;
+    // Where the body of the next record would be. Empty: there is no room for one of `least` bytes. Nobody's again when
+    // anything is appended, or the lock is let go.
+    MutableBytes place(std::size_t least) const noexcept IOCP_NO_THREAD_SAFETY_ANALYSIS;
+    // A record of that many bytes of place(), which are a series (series.h).
+    void series(std::uint32_t slot, std::size_t bytes) IOCP_NO_THREAD_SAFETY_ANALYSIS;
     // Copies an inline payload (at most kInlinePayloadMax). False = no room, nothing appended.
     bool package(std::uint32_t slot, ConstBytes payload) IOCP_NO_THREAD_SAFETY_ANALYSIS;
     // Takes the payload over on success.

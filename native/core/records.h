@@ -22,6 +22,7 @@ enum class RecordKind : std::uint32_t {
   closed = 11,
   leaving = 12,
   file = 13,
+  series = 14,
 };
 
 struct RecordHeader {
@@ -54,10 +55,7 @@ constexpr std::size_t output_record_bytes(std::size_t length) noexcept {
 
 constexpr std::uint32_t kOutputRaw = 1;     // not framed
 constexpr std::uint32_t kOutputNotify = 2;  // answer with a `written` record; token = flags >> 8
-// A series: packages of one context behind each other, not padded, each with room for its header before it, of which
-// the first two bytes hold the payload's length. Only where makes_whole_header() (framing.h), with such headers of two
-// bytes or more. The headers are made in that room, so what is written to the socket is where the owner put it.
-constexpr std::uint32_t kOutputSeries = 4;
+constexpr std::uint32_t kOutputSeries = 4;  // the body is a series (series.h)
 constexpr std::uint32_t kOutputTokenShift = 8;
 
 // The system call a status came from, as Node.js names it; index 0 is "none".

@@ -2,6 +2,7 @@
 #include "core/worker.h"
 
 #include "core/logical_worker.h"
+#include "core/series.h"
 #include "port/check.h"
 #include "port/prefetch.h"
 
@@ -16,7 +17,11 @@ void prefetch_owner(const Operation& operation) {
 
 }  // namespace
 
-Worker::Worker(Engine& engine, Lane& lane) : engine_(engine), lane_(lane), scratch_(new std::uint8_t[kScratchBytes]) {}
+Worker::Worker(Engine& engine, Lane& lane)
+    : engine_(engine),
+      lane_(lane),
+      scratch_(new std::uint8_t[kScratchBytes]),
+      series_room_(series_room(engine.options().framing)) {}
 
 bool Worker::has_work() const {
   return collected_count_ > 0 || finished_next_ < finished_.size() || lane_.has_commands() ||

@@ -93,14 +93,15 @@ class Worker {
   void arm_zero_byte_read(ClientContext& context) IOCP_REQUIRES(context.lock);
   void on_zero_byte_read(ClientContext& context, Status status) IOCP_REQUIRES(context.lock);
   void read_until_empty(ClientContext& context) IOCP_REQUIRES(context.lock);
-  // A read right behind the last record in the mailbox, if one package is expected: then its payload need not be
-  // copied.
-  enum class InPlace : std::uint8_t {
-    not_tried,
-    delivered,   // it was that package, and its record is complete
-    in_scratch,  // it was something else, to be framed as usual; or the read failed
+  // One read, into the mailbox if that is possible: whole packages that come there need not be copied.
+  struct Read {
+    Status status = Status::ok;
+    std::uint32_t bytes = 0;
+    ConstBytes rest;  // still to be framed
   };
-  InPlace read_in_place(ClientContext& context, Status* status, std::uint32_t* count) IOCP_REQUIRES(context.lock);
+  Read read_some(ClientContext& context, MutableBytes target) IOCP_REQUIRES(context.lock);
+  bool may_read_in_place(const ClientContext& context) const IOCP_REQUIRES(context.lock);
+  Read read_in_place(ClientContext& context, Mailbox::Writer& writer, MutableBytes place) IOCP_REQUIRES(context.lock);
   bool feed_all(ClientContext& context, ConstBytes bytes) IOCP_REQUIRES(context.lock);
   void top_up_reads(ClientContext& context) IOCP_REQUIRES(context.lock);
   bool submit_read(ClientContext& context) IOCP_REQUIRES(context.lock);
@@ -214,6 +215,7 @@ class Worker {
   std::size_t finished_next_ = 0;
   std::vector<Command> commands_;
   std::unique_ptr<std::uint8_t[]> scratch_;
+  const std::size_t series_room_;
   std::vector<std::shared_ptr<LogicalWorker>> touched_;  // for whom something was written in this turn; each once
 };
 

@@ -6,6 +6,7 @@
 #include <new>
 #include <utility>
 
+#include "core/series.h"
 #include "core/worker.h"
 #include "port/check.h"
 
@@ -138,11 +139,7 @@ void Worker::read_until_empty(ClientContext& context) {
     const MutableBytes direct = raw.empty() ? context.framer.direct_target(engine_.payload_allocator()) : raw;
     const std::size_t most = context.framer.expects_large() ? Framer::kSurplusMax : kScratchBytes;
     const MutableBytes target = direct.empty() ? MutableBytes(scratch_.get(), most) : direct;
-    std::uint32_t count = 0;
-    Status status = Status::ok;
-    InPlace in_place = InPlace::not_tried;
-    if (direct.empty()) in_place = read_in_place(context, &status, &count);
-    if (in_place == InPlace::not_tried) status = lane_.port.read_now(context.socket, target, &count);
+    const auto [status, count, rest] = read_some(context, target);
     if (status == Status::would_block) break;
     if (is_shortage(status)) {
       add(lane_.counters.buffer_shortages, 1);
@@ -161,10 +158,10 @@ void Worker::read_until_empty(ClientContext& context) {
     add(lane_.counters.bytes_received, count);
     if (!raw.empty()) {
       raw_received(context, count);
-    } else if (in_place != InPlace::delivered) {
-      const ConstBytes bytes =
-          direct.empty() ? ConstBytes(target).first(count) : context.framer.direct_received(count, surplus);
-      if (!feed_all(context, bytes)) return;
+    } else if (!direct.empty()) {
+      if (!feed_all(context, context.framer.direct_received(count, surplus))) return;
+    } else if (!rest.empty()) {
+      if (!feed_all(context, rest)) return;
     }
     if (!may_read(context)) return;
     if (count < target.size()) break;  // a short read: the socket is empty, or the next wait will tell
@@ -174,31 +171,40 @@ void Worker::read_until_empty(ClientContext& context) {
   wait_for_bytes(context);
 }
 
-// Only while the owner steps the lane: the mailbox is locked over the read, and it is the owner who empties it.
-Worker::InPlace Worker::read_in_place(ClientContext& context, Status* status, std::uint32_t* count) {
-  const Framer::Expected expected = context.framer.expected();
-  const bool owner_steps = !lane_.stepped_by_threads.load(std::memory_order_relaxed) && context.worker == nullptr;
-  if (expected.total == 0 || !owner_steps) return InPlace::not_tried;
-  Mailbox::Writer writer(lane_.mailbox);
-  MutableBytes target = writer.place(expected.payload_offset, expected.total);
-  if (target.empty()) return InPlace::not_tried;
-  target = target.first(std::min(target.size(), kScratchBytes));
-  *status = lane_.port.read_now(context.socket, target, count);
-  const ConstBytes bytes = ConstBytes(target).first(*count);
-  if (bytes.empty()) return InPlace::in_scratch;
-  const Frame frame = inspect(engine_.options().framing, bytes, 0);
-  if (frame.verdict == Frame::Verdict::known && frame.total == bytes.size()) {
-    const ConstBytes payload =
-        bytes.subspan(static_cast<std::size_t>(frame.payload_offset), static_cast<std::size_t>(frame.payload_length));
-    const bool is_chunk = engine_.options().file_transfer && is_file_chunk(payload);
-    if (!is_chunk && payload.size() <= kInlinePayloadMax && writer.package(context.slot, payload)) {
-      ++context.packages_received;
-      add(lane_.counters.packages_received, 1);
-      return InPlace::delivered;
-    }
+Worker::Read Worker::read_some(ClientContext& context, MutableBytes target) {
+  if (target.data() == scratch_.get() && may_read_in_place(context)) {
+    Mailbox::Writer writer(lane_.mailbox);
+    const MutableBytes place = writer.place(kReadInPlaceMin);
+    if (!place.empty()) return read_in_place(context, writer, place.first(std::min(place.size(), target.size())));
   }
-  std::copy(bytes.begin(), bytes.end(), scratch_.get());
-  return InPlace::in_scratch;
+  Read read;
+  read.status = lane_.port.read_now(context.socket, target, &read.bytes);
+  read.rest = ConstBytes(target).first(read.bytes);
+  return read;
+}
+
+// Only while the owner steps the lane: the mailbox is locked over the read, and it is the owner who empties it.
+bool Worker::may_read_in_place(const ClientContext& context) const {
+  const bool owner_steps = !lane_.stepped_by_threads.load(std::memory_order_relaxed) && context.worker == nullptr;
+  return owner_steps && series_room_ > 0 && !context.framer.mid_package() && !context.framer.expects_large();
+}
+
+Worker::Read Worker::read_in_place(ClientContext& context, Mailbox::Writer& writer, MutableBytes place) {
+  Read read;
+  read.status = lane_.port.read_now(context.socket, place, &read.bytes);
+  const MutableBytes bytes = place.first(read.bytes);
+  const EngineOptions& options = engine_.options();
+  const ReceivedSeries series = make_series(
+      options.framing, bytes, [&](ConstBytes payload) { return !options.file_transfer || !is_file_chunk(payload); });
+  // The next record may be where the rest is.
+  const MutableBytes rest = bytes.subspan(series.bytes);
+  std::copy(rest.begin(), rest.end(), scratch_.get());
+  read.rest = ConstBytes(scratch_.get(), rest.size());
+  if (series.packages == 0) return read;
+  writer.series(context.slot, series.bytes);
+  context.packages_received += series.packages;
+  add(lane_.counters.packages_received, series.packages);
+  return read;
 }
 
 // False: it is not to be read on, for what was left over is kept, or the context ended.

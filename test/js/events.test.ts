@@ -193,6 +193,24 @@ describe.each(WORKERS)('with ioWorkers %i', (ioWorkers) => {
     expect(result.answered).toBe(true);
   });
 
+  it.each([100, 1000, 40_000])(
+    'outlives a listener that detaches the memory behind payloads of %i bytes',
+    async (size) => {
+      const { code, stdout, stderr } = await runFixture('detaching-listener.mjs', [
+        String(ioWorkers),
+        String(size),
+      ]);
+      expect(stderr).toBe('');
+      expect(code).toBe(0);
+      const result = JSON.parse(stdout);
+      expect(result.wrong).toBe(0);
+      expect(result.detached).toBeGreaterThan(0);
+      // All of it arrived, or it was said that some did not; and later packages do again.
+      if (result.seen < 900) expect(result.caught).toEqual([expect.stringContaining('were lost')]);
+      expect(result.revived).toBeGreaterThanOrEqual(100);
+    },
+  );
+
   it('ends the process when nobody catches the exception', async () => {
     const { code, stderr } = await runFixture('uncaught.mjs', [String(ioWorkers)]);
     expect(stderr).toContain('Error: from a listener');

@@ -1,6 +1,7 @@
 // The decoder alone, fed with slabs written by hand.
 
 import { createRequire } from 'node:module';
+import { setFlagsFromString } from 'node:v8';
 
 import { describe, expect, it } from 'vitest';
 
@@ -35,9 +36,23 @@ class Writer {
   }
 }
 
+/** Behind each other, each behind four bytes that begin with its length. */
+function series(texts: string[]): Buffer {
+  return Buffer.concat(
+    texts.flatMap((text) => [
+      Buffer.from([text.length, text.length >> 8, 0xee, 0xee]),
+      Buffer.from(text),
+    ]),
+  );
+}
+
 function setUp(throwOn?: (call: Call) => boolean) {
   const lent: Array<[lane: number, index: number, slab: Uint8Array]> = [];
-  const slabs = new SlabSupply((lane, index, slab) => lent.push([lane, index, slab]));
+  const slabs = new SlabSupply((lane, index, bytes) => {
+    const slab = Buffer.alloc(bytes);
+    lent.push([lane, index, slab]);
+    return slab;
+  });
   const calls: Call[] = [];
   const sink = new Proxy({} as Record<string, (...args: unknown[]) => void>, {
     get:
@@ -49,7 +64,7 @@ function setUp(throwOn?: (call: Call) => boolean) {
       },
   });
   const ranges = new Int32Array(64);
-  const reader = new EventReader(ranges, slabs, sink as never);
+  const reader = new EventReader(ranges, slabs, sink as never, 4);
   slabs.start(2, 2);
   const writer = (index: number): Writer => new Writer(lent.find((one) => one[1] === index)![2]);
   const deliver = (rows: number[][], larges?: Buffer[]): void => {
@@ -89,6 +104,69 @@ describe('the event reader', () => {
     expect(Buffer.isBuffer(payload)).toBe(true);
     expect(Object.getPrototypeOf(payload)).toBe(Buffer.prototype);
     expect(payload.buffer).toBe(out.slab.buffer);
+  });
+
+  it('hands out the packages of a series, between other records', () => {
+    const { calls, writer, deliver } = setUp();
+    const out = writer(0);
+    out.record(Kind.package, 1, Buffer.from('before'));
+    out.record(Kind.series, 2, series(['one', '', 'x'.repeat(300), 'last']));
+    out.record(Kind.series, 3, series(['alone']));
+    out.record(Kind.package, 1, Buffer.from('behind'));
+    deliver([[0, 0, out.at, 0]]);
+    expect(calls.map(([name, slot, payload]) => [name, slot, String(payload)])).toEqual([
+      ['onPackage', 1, 'before'],
+      ...['one', '', 'x'.repeat(300), 'last'].map((text) => ['onPackage', 2, text]),
+      ['onPackage', 3, 'alone'],
+      ['onPackage', 1, 'behind'],
+    ]);
+    const payload = calls[3]![2] as Buffer;
+    expect(Object.getPrototypeOf(payload)).toBe(Buffer.prototype);
+    expect(payload.buffer).toBe(out.slab.buffer);
+  });
+
+  it('goes on within a series after a listener threw', () => {
+    let count = 0;
+    const { calls, reader, writer, deliver } = setUp(() => ++count % 3 !== 0);
+    const out = writer(0);
+    const texts = Array.from({ length: 20 }, (_, index) => String(index));
+    out.record(Kind.series, 1, series(texts.slice(0, 12)));
+    out.record(Kind.series, 1, series(texts.slice(12)));
+    expect(() => deliver([[0, 0, out.at, 0]])).toThrow('listener');
+    for (let turn = 0; turn < 20; turn++) {
+      try {
+        reader.dispatch();
+        break;
+      } catch (error) {
+        expect((error as Error).message).toBe('listener');
+      }
+    }
+    expect(calls.map(([, , payload]) => String(payload))).toEqual(texts);
+  });
+
+  it('says so when a listener has detached the slab, and reads the next one', () => {
+    setFlagsFromString('--allow-natives-syntax');
+    const detach = new Function('memory', '%ArrayBufferDetach(memory)') as (it: unknown) => void;
+    for (const kind of [Kind.package, Kind.series]) {
+      const { calls, reader, writer, deliver } = setUp(([, slot, payload]) => {
+        if (slot === 1) detach((payload as Buffer).buffer);
+        return false;
+      });
+      const out = writer(0);
+      const more = writer(2);
+      out.record(kind, 1, kind === Kind.series ? series(['taken', 'lost']) : Buffer.from('taken'));
+      out.record(Kind.package, 3, Buffer.from('lost'));
+      more.record(Kind.package, 4, Buffer.from('still there'));
+      const rows = [
+        [0, 0, out.at, 0],
+        [2, 0, more.at, 0],
+      ];
+      expect(() => deliver(rows)).toThrow(/packages were lost/);
+      // A series and the row it is in are two places to go on from.
+      if (kind === Kind.series) expect(() => reader.dispatch()).toThrow(/packages were lost/);
+      reader.dispatch();
+      expect(calls.map(([, slot]) => slot)).toEqual([1, 4]);
+    }
   });
 
   it('takes large payloads in their order from beside the slabs', () => {

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/records.h"
+#include "core/series.h"
 #include "port/check.h"
 #include "support/test.h"
 
@@ -160,6 +161,11 @@ void Owner::read_records(const std::uint8_t* bytes, std::size_t length, const st
     switch (static_cast<RecordKind>(header.kind)) {
       case RecordKind::package:
         on_package(header.slot, iocp::ConstBytes(body, header.length));
+        break;
+      case RecordKind::series:
+        CHECK(header.length > 0);
+        iocp::for_each_in_series(iocp::ConstBytes(body, header.length), iocp::series_room(engine_.options().framing),
+                                 [&](iocp::ConstBytes payload) { on_package(header.slot, payload); });
         break;
       case RecordKind::large: {
         REQUIRE(*next_large < larges.size());

@@ -146,6 +146,7 @@ class Echo {
       case RecordKind::listener_failed:
       case RecordKind::closed:
       case RecordKind::file:
+      case RecordKind::series:
         break;
     }
     IOCP_UNREACHABLE("a record that is none of a logical worker's business");

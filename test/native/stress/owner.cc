@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/limits.h"
+#include "core/series.h"
 #include "core/worker.h"
 #include "port/check.h"
 
@@ -237,7 +238,8 @@ void Owner::dispatch(std::uint32_t lane, const iocp::RecordHeader& header, Const
   if (closed_seen_) complain("a record after `closed`");
   const auto kind = static_cast<RecordKind>(header.kind);
   const auto found = live_.find(header.slot);
-  const bool about_context = kind != RecordKind::connected && kind < RecordKind::refused;
+  const bool about_context =
+      kind == RecordKind::series || (kind != RecordKind::connected && kind < RecordKind::refused);
   if (about_context && (found == live_.end() || header.slot % engine_.lane_count() != lane)) {
     return complain("a record of kind " + std::to_string(header.kind) + " about a context that is not live there");
   }
@@ -245,6 +247,10 @@ void Owner::dispatch(std::uint32_t lane, const iocp::RecordHeader& header, Const
   switch (kind) {
     case RecordKind::package:
       return handler_.package(*this, peer, body);
+    case RecordKind::series:
+      iocp::for_each_in_series(body, iocp::series_room(engine_.options().framing),
+                               [&](ConstBytes payload) { handler_.package(*this, peer, payload); });
+      return;
     case RecordKind::large:
       return on_large(peer);
     case RecordKind::connected:

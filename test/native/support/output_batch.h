@@ -1,23 +1,22 @@
-// The output batch as an owner of an engine writes it: records one by one, and series (core/records.h).
+// The output batch as an owner of an engine writes it: records one by one, and series (core/series.h).
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 #include <vector>
 
-#include "core/framing.h"
 #include "core/records.h"
+#include "core/series.h"
 
 namespace support {
 
 class OutputBatch {
  public:
-  explicit OutputBatch(const iocp::Framing& framing)
-      : room_(iocp::makes_whole_header(framing) ? iocp::whole_header_bytes(framing) : 0) {}
+  explicit OutputBatch(const iocp::Framing& framing) : room_(iocp::series_room(framing)) {}
 
   bool empty() const { return bytes_.empty(); }
   // Whether the framing has series, and one may hold such a payload.
-  bool admits_to_series(iocp::ConstBytes payload) const { return room_ >= 2 && payload.size() <= UINT16_MAX; }
+  bool admits_to_series(iocp::ConstBytes payload) const { return room_ > 0 && payload.size() <= UINT16_MAX; }
 
   void add(std::uint32_t slot, std::uint32_t generation, iocp::ConstBytes payload, std::uint32_t flags) {
     put(begin({slot, generation, static_cast<std::uint32_t>(payload.size()), flags}), payload);

@@ -352,49 +352,6 @@ TEST("framer: after a large package with a length in front the next one is expec
   CHECK(!framer.expects_large());
 }
 
-TEST("framer: a package that came alone is expected again, if it is worth receiving in its place") {
-  const auto wire_of = [](std::size_t payload) {
-    Stream stream;
-    add_package(&stream, Bytes(payload, 'x'));
-    return stream.wire;
-  };
-  const Bytes four = wire_of(4'096);
-  Framer framer;
-  Sink sink;
-  const auto after = [&](ConstBytes bytes) {
-    REQUIRE(feed_all(framer, {}, bytes, sink) == Outcome::drained);
-    return framer.expected().total;
-  };
-  CHECK_EQ(framer.expected().total, 0U);
-  CHECK_EQ(after(four), 4'100U);
-  CHECK_EQ(framer.expected().payload_offset, 4U);
-  CHECK_EQ(after(wire_of(iocp::kReceivedInPlaceMin - 1)), 0U);
-  CHECK_EQ(after(wire_of(iocp::kReceivedInPlaceMin)), iocp::kReceivedInPlaceMin + 4);
-  CHECK_EQ(after(wire_of(iocp::kInlinePayloadMax)), iocp::kInlinePayloadMax + 4);
-  CHECK_EQ(after(wire_of(iocp::kInlinePayloadMax + 1)), 0U);
-  // Two at once, or one in pieces.
-  Bytes two = four;
-  two.insert(two.end(), four.begin(), four.end());
-  CHECK_EQ(after(four), 4'100U);
-  CHECK_EQ(after(two), 0U);
-  CHECK_EQ(after(four), 4'100U);
-  CHECK_EQ(after(ConstBytes(four).first(3'000)), 0U);
-  CHECK_EQ(after(ConstBytes(four).subspan(3'000)), 0U);
-  CHECK_EQ(after(four), 4'100U);
-}
-
-TEST("framer: a header longer than a record's own leaves no place") {
-  Framing framing;
-  framing.offset = 20;
-  Framer framer;
-  Sink sink;
-  Bytes wire(24 + 4'096, 0);
-  wire[21] = 0x10;
-  REQUIRE(feed_all(framer, framing, wire, sink) == Outcome::drained);
-  CHECK_EQ(sink.packages.size(), 1U);
-  CHECK_EQ(framer.expected().total, 0U);
-}
-
 TEST("framer: without framing every segment is a package") {
   Framing framing;
   framing.type = FramingType::none;
