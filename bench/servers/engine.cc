@@ -18,6 +18,7 @@
 
 #include "core/limits.h"
 #include "core/records.h"
+#include "core/series.h"
 #include "core/worker.h"
 #include "port/check.h"
 
