@@ -158,6 +158,7 @@ inline bool write_whole_header(const Framing& framing, std::uint64_t payload_byt
   return true;
 }
 
+// The same into an Envelope, for those who gather.
 inline bool encode_length_header(const Framing& framing, std::uint64_t payload_bytes, Envelope* envelope) noexcept {
   if (!write_whole_header(framing, payload_bytes, envelope->header.data())) return false;
   envelope->header_bytes = whole_header_bytes(framing);

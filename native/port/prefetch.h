@@ -1,5 +1,5 @@
-// A hint to the processor: these bytes will be written soon. Between two connections the kernel has used the caches for
-// itself, so what belongs to the next one is asked for while the kernel serves this one.
+// A hint to the processor: these bytes will be written soon. Between two connections the kernel has presumably used the
+// caches for itself, so what belongs to the next one is asked for while the kernel serves this one.
 #pragma once
 
 #include <cstddef>
