@@ -129,7 +129,7 @@ iocp_test_cases(stress_cases ${_stress})
 iocp_native_test(stress SECONDS 120 LIBRARIES iocp_core iocp_port_${IOCP_BACKEND} SOURCES ${stress_cases})
 # Wine loses requests of sockets that close while other threads do I/O; the file says how.
 if(IOCP_BACKEND STREQUAL "iocp" AND TARGET test_stress)
-  target_sources(test_stress PRIVATE "${_tests}/support/late_close.cc")
+  target_sources(test_stress PRIVATE "${_tests}/wine/late_close.cc")
 endif()
 if(TARGET iocp_port_kqueue_darwin)
   iocp_native_test(stress_kqueue SECONDS 120 LIBRARIES iocp_core iocp_port_kqueue_darwin SOURCES ${stress_cases})
@@ -157,7 +157,7 @@ endif()
 
 # A folder that no program above is built from would be a test that nobody runs.
 file(GLOB _folders LIST_DIRECTORIES true RELATIVE "${_tests}" "${_tests}/*")
-list(REMOVE_ITEM _folders support conformance kevent_shim posix sim_port unit simulation stress windows)
+list(REMOVE_ITEM _folders support conformance kevent_shim posix sim_port unit simulation stress windows wine)
 if(_folders)
   message(FATAL_ERROR "test/native holds what no test program is built from: ${_folders}")
 endif()
