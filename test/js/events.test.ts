@@ -206,8 +206,9 @@ describe.each(WORKERS)('with ioWorkers %i', (ioWorkers) => {
       expect(result.wrong).toBe(0);
       expect(result.detached).toBeGreaterThan(0);
       // All of it arrived, or it was said that some did not; and later packages do again.
-      if (result.seen < result.sent)
+      if (result.seen < result.sent) {
         expect(result.caught).toEqual([expect.stringContaining('were lost')]);
+      }
       expect(result.revived).toBeGreaterThanOrEqual(100);
     },
   );
