@@ -13,6 +13,8 @@
 #include <mutex>
 #include <random>
 
+#include "windows/imports.h"
+
 namespace windows_test {
 namespace {
 
@@ -70,17 +72,6 @@ class Judge {
 Judge& judge() {
   static auto* const judge = new Judge;
   return *judge;
-}
-
-template <typename Function>
-Function real(const wchar_t* library, const char* name) {
-  const FARPROC found = GetProcAddress(GetModuleHandleW(library), name);
-  if (found == nullptr) std::abort();
-  // One function pointer as another, which is what GetProcAddress() is for.
-  Function function = nullptr;
-  static_assert(sizeof(function) == sizeof(found));
-  std::memcpy(&function, &found, sizeof(function));
-  return function;
 }
 
 std::size_t bytes_in(const WSABUF* buffers, DWORD count) {
@@ -190,8 +181,7 @@ std::int64_t open_sockets() { return sockets.load(); }
 
 }  // namespace windows_test
 
-// A dllimport declaration makes the compiler call through the pointer __imp_X, which an import library defines. Defined
-// here, it is the linker's first find.
+// The slots; imports.h says how.
 extern "C" {
 extern decltype(&WSARecv) const __imp_WSARecv;
 extern decltype(&WSASend) const __imp_WSASend;

@@ -1,11 +1,11 @@
 // Makes closing safe under Wine, for programs that close sockets while several threads do I/O on them; elsewhere
 // nothing is changed. A program that links this owns the import slot through which the port calls closesocket().
 //
-// When bytes arrive for a pending request, Wine 8 interrupts the thread that made it, and that thread carries the
-// request out, on the number of the socket. A cancellation passes over a request that is on this way. If meanwhile
-// another thread has closed the socket and its number is another one's, there may be nothing to read: the request is
-// pending again, of a socket that is gone, and nobody is ever told its end. docs/windows.md has what was seen. Windows
-// knows a request by the socket itself.
+// Presumably, for Wine's sources read so: when bytes arrive for a pending request, Wine interrupts the thread that made
+// it, and that thread carries the request out, on the number of the socket. A cancellation passes over a request that
+// is on this way. If meanwhile another thread has closed the socket and its number is another one's, there may be
+// nothing to read: the request is pending again, of a socket that is gone, and nobody is ever told its end.
+// docs/windows.md has what was seen. Windows knows a request by the socket itself.
 #include <winsock2.h>
 // These need the types above.
 #include <windows.h>
@@ -13,10 +13,11 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
-#include <cstring>
 #include <deque>
 #include <mutex>
 #include <thread>
+
+#include "windows/imports.h"
 
 namespace {
 
@@ -25,17 +26,8 @@ using Clock = std::chrono::steady_clock;
 // For the interrupted thread to get its turn on a busy machine.
 constexpr std::chrono::milliseconds kLate{50};
 
-template <typename Function>
-Function real(const wchar_t* library, const char* name) {
-  const FARPROC found = GetProcAddress(GetModuleHandleW(library), name);
-  Function function = nullptr;
-  static_assert(sizeof(function) == sizeof(found));
-  std::memcpy(&function, &found, sizeof(function));
-  return function;
-}
-
 int close_now(SOCKET socket) {
-  static const auto call = real<decltype(&closesocket)>(L"ws2_32.dll", "closesocket");
+  static const auto call = windows_test::real<decltype(&closesocket)>(L"ws2_32.dll", "closesocket");
   return call(socket);
 }
 
