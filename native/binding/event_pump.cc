@@ -19,10 +19,9 @@ constexpr std::uint64_t kPumpNsMax = 4'000'000;
 // … and after so many bytes of wrapped payloads: their memory can only be given back between turns.
 constexpr std::size_t kLargeBytesPerTurn = 4 * 1024 * 1024;
 
-// 32 MiB, which is what V8 collects young Buffers at.
-constexpr std::int64_t kIdleSlabsMax = 256;
-// When none was wanted for so long, their memory is given back.
-constexpr std::uint64_t kSlabIdleNs = 1'000'000'000;
+// 64 MiB. V8 collects young Buffers when they hold 32 MiB or more; with as few kept as it frees at once, those beyond
+// went to the system and were asked for again.
+constexpr std::int64_t kIdleSlabsMax = 512;
 
 }  // namespace
 
@@ -54,7 +53,7 @@ Napi::Value EventPump::supply(Napi::Env env, std::uint32_t lane, std::uint32_t i
     return {};
   }
   slabs_[index] = std::move(slab);
-  supplied_ns_ = now_ns_;
+  slab_watch_.used();
   source_.supply(lane, index, start, bytes);
   return {env, buffer};
 }
@@ -98,7 +97,7 @@ std::uint64_t EventPump::pump(napi_env env, std::uint64_t now_ns) {
     }
   }
   if (blocks_ != nullptr) blocks_->tidy(began_ns_);
-  if (slab_pool_ != nullptr && began_ns_ - supplied_ns_ >= kSlabIdleNs) slab_pool_->trim();
+  if (slab_pool_ != nullptr && slab_watch_.idle(began_ns_)) slab_pool_->trim();
   pumping_ = false;
   return now_ns_;
 }

@@ -13,8 +13,6 @@ constexpr std::size_t kArenaBytes = 512 * 1024;
 // 48 MiB. V8 collects young Buffers when they hold 32 MiB; others are being received into or read.
 constexpr std::int64_t kIdleArenasMax = 96;
 constexpr std::size_t kBlockAlignment = 64;
-// Memory that was not wanted for so long is given back.
-constexpr std::uint64_t kIdleNs = 1'000'000'000;
 
 // Opens a scope for handles, and closes it. Node-API's own failures are answers here, not exceptions.
 class Scope {
@@ -42,7 +40,7 @@ PayloadBuffers::PayloadBuffers(napi_env env) noexcept
 
 PayloadAllocator::Block PayloadBuffers::acquire(std::size_t bytes) noexcept {
   if (std::this_thread::get_id() != thread_ || !admitted_) return {};
-  wanted_ = true;
+  watch_.used();
   const std::size_t rounded = (bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
   const bool fits = current_ != kNone && arenas_[current_].bytes - arenas_[current_].used >= rounded;
   if (!fits && !begin_arena(rounded)) return {};
@@ -128,17 +126,15 @@ void PayloadBuffers::tidy(std::uint64_t now_ns) noexcept {
     released.swap(released_);
     any_released_.store(false, std::memory_order_relaxed);
   }
-  const bool look = now_ns - looked_ns_ >= kIdleNs;
-  if (released.empty() && !look) return;
+  const bool idle = watch_.idle(now_ns);
+  if (released.empty() && !idle) return;
   const Scope scope(env_);
   if (!scope.good()) return;
   for (const std::uint32_t number : released) {
     napi_value buffer = nullptr;
     if (!take(number, &buffer)) return;
   }
-  if (!look) return;
-  looked_ns_ = now_ns;
-  if (std::exchange(wanted_, false)) return;
+  if (!idle) return;
   if (current_ != kNone && arenas_[current_].blocks == 0) leave_current();
   pool_->trim();
 }

@@ -13,7 +13,9 @@
 
 #include "binding/pooled_memory.h"
 #include "core/buffer_pool.h"
+#include "core/idle_watch.h"
 #include "core/large_payload.h"
+#include "core/limits.h"
 #include "port/mutex.h"
 
 namespace iocp {
@@ -70,8 +72,7 @@ class PayloadBuffers final : public PayloadAllocator {
   std::vector<Arena> arenas_;
   std::vector<std::uint32_t> unused_;  // numbers in arenas_
   std::uint32_t current_ = kNone;      // the one that blocks are cut from
-  bool wanted_ = false;                // since the last look
-  std::uint64_t looked_ns_ = 0;
+  IdleWatch watch_{kPoolIdleNs};
   std::atomic<bool> any_released_{false};
   Mutex mutex_;
   std::vector<std::uint32_t> released_ IOCP_GUARDED_BY(mutex_);

@@ -167,6 +167,7 @@ class ClientContext {
   bool busy IOCP_GUARDED_BY(lock) = false;               // bytes come often enough to wait for them with buffers
   bool absolute_deadline IOCP_GUARDED_BY(lock) = false;  // progress does not extend the grace period
   bool counted_as_drained IOCP_GUARDED_BY(lock) = false;
+  std::uint8_t last_read_kib IOCP_GUARDED_BY(lock) = 0;  // what its last read into a slab brought, rounded up
   std::uint32_t grace_ms IOCP_GUARDED_BY(lock) = 0;
   std::uint32_t references IOCP_GUARDED_BY(lock) = 0;
   Socket* socket IOCP_GUARDED_BY(lock) = nullptr;

@@ -64,9 +64,10 @@ class Framer {
   // then shows its header, and the rest can be received straight into its memory.
   bool expects_large() const noexcept { return expects_large_ && partial_ == nullptr; }
 
-  // `Sink`: bool package(ConstBytes) and bool large(const LargePayload&), false = no room.
+  // `Sink`: bool package(ConstBytes) and bool large(const LargePayload&), false = no room. Large payloads are copied
+  // into blocks of `allocator`, if there is one and it has them.
   template <typename Sink>
-  FeedResult feed(const Framing& framing, ConstBytes bytes, Sink& sink) noexcept;
+  FeedResult feed(const Framing& framing, ConstBytes bytes, Sink& sink, PayloadAllocator* allocator = nullptr) noexcept;
 
   void reset() noexcept {
     if (partial_ == nullptr) return;
@@ -115,7 +116,9 @@ class Framer {
   template <typename Sink>
   bool emit_partial(Sink& sink) noexcept;
   template <typename Sink>
-  static Outcome emit_copy(ConstBytes payload, Sink& sink) noexcept;
+  static Outcome emit_copy(ConstBytes payload, Sink& sink, PayloadAllocator* allocator) noexcept;
+  // Memory for a payload that is copied; none: memory is exhausted.
+  static LargePayload make_large(std::size_t bytes, PayloadAllocator* allocator) noexcept;
 
   // Whether a package's end is known from its first bytes, which makes it worth asking for them alone.
   static bool announces_length(const Framing& framing) noexcept {
@@ -211,17 +214,31 @@ inline std::size_t Framer::bytes_to_learn(const Framing& framing, std::size_t av
   IOCP_UNREACHABLE("these framings know a package's end from its first byte");
 }
 
-template <typename Sink>
-Framer::Outcome Framer::emit_copy(ConstBytes payload, Sink& sink) noexcept {
-  if (payload.size() <= kInlinePayloadMax) return sink.package(payload) ? Outcome::drained : Outcome::no_room;
+inline LargePayload Framer::make_large(std::size_t bytes, PayloadAllocator* allocator) noexcept {
   LargePayload large;
-  large.memory = static_cast<std::uint8_t*>(std::malloc(payload.size()));
+  large.length = bytes;
+  const PayloadAllocator::Block block =
+      allocator != nullptr && bytes <= kPartialBytesFirst ? allocator->acquire(bytes) : PayloadAllocator::Block{};
+  if (block.memory != nullptr) {
+    large.memory = block.memory;
+    large.allocator = allocator;
+    large.block = block.number;
+    large.offset = block.offset;
+  } else {
+    large.memory = static_cast<std::uint8_t*>(std::malloc(bytes));
+  }
+  large.payload = large.memory;
+  return large;
+}
+
+template <typename Sink>
+Framer::Outcome Framer::emit_copy(ConstBytes payload, Sink& sink, PayloadAllocator* allocator) noexcept {
+  if (payload.size() <= kInlinePayloadMax) return sink.package(payload) ? Outcome::drained : Outcome::no_room;
+  const LargePayload large = make_large(payload.size(), allocator);
   if (large.memory == nullptr) return Outcome::out_of_memory;
   std::memcpy(large.memory, payload.data(), payload.size());
-  large.payload = large.memory;
-  large.length = payload.size();
   if (sink.large(large)) return Outcome::drained;
-  std::free(large.memory);
+  large.free();
   return Outcome::no_room;
 }
 
@@ -282,7 +299,7 @@ FeedResult Framer::continue_partial(const Framing& framing, ConstBytes bytes, Si
 }
 
 template <typename Sink>
-FeedResult Framer::feed(const Framing& framing, ConstBytes bytes, Sink& sink) noexcept {
+FeedResult Framer::feed(const Framing& framing, ConstBytes bytes, Sink& sink, PayloadAllocator* allocator) noexcept {
   FeedResult result;
   if (partial_ != nullptr) {
     result = continue_partial(framing, bytes, sink);
@@ -310,7 +327,7 @@ FeedResult Framer::feed(const Framing& framing, ConstBytes bytes, Sink& sink) no
     }
     const ConstBytes payload =
         rest.subspan(static_cast<std::size_t>(frame.payload_offset), static_cast<std::size_t>(frame.payload_length));
-    result.outcome = emit_copy(payload, sink);
+    result.outcome = emit_copy(payload, sink, allocator);
     expects_large_ = payload.size() > kInlinePayloadMax && announces_length(framing);
     if (result.outcome != Outcome::drained) return result;
     result.consumed += static_cast<std::size_t>(frame.total);

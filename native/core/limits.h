@@ -33,10 +33,12 @@ constexpr std::size_t kReadInPlaceMin = 4 * 1024;
 // Payload bytes outside slabs that may wait for JavaScript, per lane, before reading stops.
 constexpr std::size_t kLargeWaitingBytesMax = 4 * 1024 * 1024;
 constexpr std::size_t kSlabBytesMin = 32 * 1024;
+// Pooled memory that was not wanted for so long is given back.
+constexpr std::uint64_t kPoolIdleNs = 1'000'000'000;
 constexpr std::uint32_t kSlabIndexMax = 1023;
-// Capacity a partly received large package gets at first; it doubles with what really arrives, so that a
-// header alone cannot claim megabytes.
-constexpr std::size_t kPartialBytesFirst = 128 * 1024;
+// Capacity a partly received large package gets at first: a payload of 128 KiB and its header. It doubles with what
+// really arrives, so that a header alone cannot claim megabytes.
+constexpr std::size_t kPartialBytesFirst = 128 * 1024 + 128;
 
 // A chunk of a file among other packages: long enough to be cheap, short enough not to keep them waiting.
 constexpr std::uint64_t kFileChunkBytes = 256 * 1024;

@@ -141,13 +141,23 @@ bool Mailbox::wants_ring() noexcept {
   return true;
 }
 
-MutableBytes Mailbox::Writer::place(std::size_t least) const noexcept {
-  const Mailbox& box = mailbox_;
-  if (box.discarding_ || !box.overflow_.empty() || box.current_ == nullptr) return {};
-  const Slab& slab = *box.current_;
-  const std::size_t room = (slab.size - slab.written) & ~(kRecordAlignment - 1);
-  if (room < record_bytes(least)) return {};
-  return {slab.memory + slab.written + sizeof(RecordHeader), room - sizeof(RecordHeader)};
+MutableBytes Mailbox::Writer::place(std::size_t wanted) noexcept {
+  Mailbox& box = mailbox_;
+  if (box.discarding_ || !box.overflow_.empty()) return {};
+  while (box.current_ != nullptr) {
+    const Slab& slab = *box.current_;
+    const std::size_t room = (slab.size - slab.written) & ~(kRecordAlignment - 1);
+    if (room >= std::min<std::size_t>(record_bytes(wanted), slab.size / 4)) {
+      return {slab.memory + slab.written + sizeof(RecordHeader), room - sizeof(RecordHeader)};
+    }
+    box.unseen_ = true;
+    box.retire_current();
+  }
+  return {};
+}
+
+bool Mailbox::Writer::full() const noexcept {
+  return !mailbox_.discarding_ && (mailbox_.current_ == nullptr || !mailbox_.overflow_.empty());
 }
 
 void Mailbox::Writer::series(std::uint32_t slot, std::size_t bytes) {

@@ -66,9 +66,12 @@ class Mailbox {
     Writer(const Writer&) = delete;
     Writer& operator=(const Writer&) = delete;
 
-    // Where the body of the next record would be. Empty: there is no room for one of `least` bytes. Nobody's again when
-    // anything is appended, or the lock is let go.
-    MutableBytes place(std::size_t least) const noexcept IOCP_NO_THREAD_SAFETY_ANALYSIS;
+    // Where the body of the next record would be, with room for one of `wanted` bytes, or of a quarter of a slab if
+    // that is less; a slab that has not so much left is given up. Empty: no slab has it. Nobody's again when anything
+    // is appended, or the lock is let go.
+    MutableBytes place(std::size_t wanted) noexcept IOCP_NO_THREAD_SAFETY_ANALYSIS;
+    // Whatever is appended now would be refused: no slab has room, or control records wait for one.
+    bool full() const noexcept IOCP_NO_THREAD_SAFETY_ANALYSIS;
     // A record of that many bytes of place(), which are a series (series.h).
     void series(std::uint32_t slot, std::size_t bytes) IOCP_NO_THREAD_SAFETY_ANALYSIS;
     // Copies an inline payload (at most kInlinePayloadMax). False = no room, nothing appended.

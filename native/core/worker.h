@@ -97,7 +97,8 @@ class Worker {
   struct Read {
     Status status = Status::ok;
     std::uint32_t bytes = 0;
-    ConstBytes rest;  // still to be framed
+    ConstBytes rest;       // still to be framed
+    bool no_room = false;  // nothing was read, for the mailbox could not take it
   };
   Read read_some(ClientContext& context, MutableBytes target) IOCP_REQUIRES(context.lock);
   bool may_read_in_place(const ClientContext& context) const IOCP_REQUIRES(context.lock);

@@ -124,7 +124,7 @@ void Worker::on_zero_byte_read(ClientContext& context, Status status) {
 }
 
 void Worker::read_until_empty(ClientContext& context) {
-  const Room& room = room_of(context);
+  Room& room = room_of(context);
   const std::uint32_t epoch = room.epoch();
   if (room.full()) {
     // Bytes are better kept in the kernel, where they push back on the peer, than copied aside here.
@@ -139,7 +139,12 @@ void Worker::read_until_empty(ClientContext& context) {
     const MutableBytes direct = raw.empty() ? context.framer.direct_target(engine_.payload_allocator()) : raw;
     const std::size_t most = context.framer.expects_large() ? Framer::kSurplusMax : kScratchBytes;
     const MutableBytes target = direct.empty() ? MutableBytes(scratch_.get(), most) : direct;
-    const auto [status, count, rest] = read_some(context, target);
+    const auto [status, count, rest, no_room] = read_some(context, target);
+    if (no_room) {
+      room.set_full(true);
+      stall(context, epoch);
+      return;
+    }
     if (status == Status::would_block) break;
     if (is_shortage(status)) {
       add(lane_.counters.buffer_shortages, 1);
@@ -172,12 +177,15 @@ void Worker::read_until_empty(ClientContext& context) {
 }
 
 Worker::Read Worker::read_some(ClientContext& context, MutableBytes target) {
+  Read read;
   if (target.data() == scratch_.get() && may_read_in_place(context)) {
     Mailbox::Writer writer(lane_.mailbox);
-    const MutableBytes place = writer.place(kReadInPlaceMin);
+    const std::size_t as_last_time = std::size_t{context.last_read_kib} * 1024;
+    const MutableBytes place = writer.place(std::max(kReadInPlaceMin, as_last_time));
     if (!place.empty()) return read_in_place(context, writer, place.first(std::min(place.size(), target.size())));
+    read.no_room = writer.full();
+    if (read.no_room) return read;
   }
-  Read read;
   read.status = lane_.port.read_now(context.socket, target, &read.bytes);
   read.rest = ConstBytes(target).first(read.bytes);
   return read;
@@ -193,6 +201,7 @@ Worker::Read Worker::read_in_place(ClientContext& context, Mailbox::Writer& writ
   Read read;
   read.status = lane_.port.read_now(context.socket, place, &read.bytes);
   const MutableBytes bytes = place.first(read.bytes);
+  if (read.bytes > 0) context.last_read_kib = static_cast<std::uint8_t>((read.bytes + 1023) / 1024);
   const EngineOptions& options = engine_.options();
   const ReceivedSeries series = make_series(
       options.framing, bytes, [&](ConstBytes payload) { return !options.file_transfer || !is_file_chunk(payload); });
@@ -396,7 +405,7 @@ std::size_t Worker::feed_packages(ClientContext& context, ConstBytes bytes) {
   {
     Mailbox::Writer writer(mailbox_of(context));
     PackageSink sink{writer, context.slot, engine_.options().file_transfer ? &chunks : nullptr};
-    result = context.framer.feed(framing, bytes, sink);
+    result = context.framer.feed(framing, bytes, sink, engine_.payload_allocator());
     context.packages_received += sink.packages;
     add(lane_.counters.packages_received, sink.packages);
   }

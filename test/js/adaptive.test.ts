@@ -62,7 +62,7 @@ class Load {
     const next = this.#next.get(context.id)!;
     this.sent++;
     // Large ones too: half of such a package may be there when the stepper changes.
-    const pad = next.sent % 50 === 0 ? ' '.repeat(20_000 + next.sent) : '';
+    const pad = next.sent % 50 === 0 ? ' '.repeat(50_000 + next.sent) : '';
     context.send(`${context.id} ${next.sent++}${pad}`);
   }
 

@@ -23,7 +23,9 @@ import {
   WORKERS,
 } from './support.js';
 
-const SIZES = [0, 1, 2, 7, 8, 9, 100, 1023, 4096, 16_383, 16_384, 16_385, 65_536, 1_048_576];
+const SIZES = [
+  0, 1, 2, 7, 8, 9, 100, 1023, 4096, 16_383, 16_384, 16_385, 49_152, 49_153, 65_536, 1_048_576,
+];
 
 /** Runs a full collection, which a test may not do by itself, and frees what it found. */
 function collectGarbage(): void {

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 
 const require = createRequire(import.meta.url);
 const { Sender } = require('../../../dist/sender.js') as typeof import('../../../lib/sender.js');
-const { OutputBatch } =
+const { BATCHED_PAYLOAD_MAX, OutputBatch } =
   require('../../../dist/output-batch.js') as typeof import('../../../lib/output-batch.js');
 const { OutgoingFraming } =
   require('../../../dist/framing.js') as typeof import('../../../lib/framing.js');
@@ -174,7 +174,7 @@ describe('the sender', () => {
   it('keeps the order between batched and large payloads', () => {
     const { engine, context } = setUp({ onOverflow: 'disconnect' });
     context.send('small');
-    context.send(Buffer.alloc(17_000));
+    context.send(Buffer.alloc(BATCHED_PAYLOAD_MAX + 1));
     context.send('behind');
     expect(engine.calls.filter((call) => call !== 'finish')).toEqual(['flush', 'sendLarge']);
   });

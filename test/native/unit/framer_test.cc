@@ -313,6 +313,37 @@ TEST("framer: without a block, or for what is not worth one, memory is the C lib
   CHECK_EQ(blocks.outstanding(), 0U);  // given back with the half of a package
 }
 
+TEST("framer: large packages that came whole are copied into blocks of the owner's, as far as it has them") {
+  test::PayloadBlocks blocks;
+  Framer framer;
+  Sink sink;
+  Stream stream;
+  const auto largest = iocp::kPartialBytesFirst;
+  for (const std::size_t size : {kInlinePayloadMax, kInlinePayloadMax + 1, largest, largest + 1}) {
+    add_package(&stream, Bytes(size, 'x'));
+  }
+  CHECK(framer.feed({}, stream.wire, sink, &blocks).outcome == Outcome::drained);
+  CHECK_EQ(blocks.acquired(), 2U);
+  CHECK_EQ(blocks.outstanding(), 0U);
+  CHECK_EQ(sink.large_blocks, 2);
+  CHECK_EQ(sink.large_packages, 3);
+  expect_packages(stream, sink, framer);
+
+  // One that is refused gives its block back, and one that there is no block for travels all the same.
+  Sink second;
+  second.refuse_all = true;
+  Stream one;
+  add_package(&one, Bytes(40'000, 'y'));
+  CHECK(framer.feed({}, one.wire, second, &blocks).outcome == Outcome::no_room);
+  CHECK_EQ(blocks.acquired(), 3U);
+  CHECK_EQ(blocks.outstanding(), 0U);
+  second.refuse_all = false;
+  blocks.admitted = false;
+  CHECK(framer.feed({}, one.wire, second, &blocks).outcome == Outcome::drained);
+  CHECK_EQ(second.large_blocks, 0);
+  expect_packages(one, second, framer);
+}
+
 TEST("framer: what a direct read fetched beyond a large package belongs to the next one") {
   Stream stream;
   add_package(&stream, Bytes(40'000, 'x'));

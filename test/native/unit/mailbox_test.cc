@@ -418,20 +418,57 @@ TEST("mailbox: what was received in its place becomes a record, and the next one
   }
 }
 
-TEST("mailbox: there is no place behind the last record without room, and none before records that wait") {
+TEST("mailbox: there is no place without a slab, and none before records that wait") {
   Fixture fixture;
-  const auto place = [&](std::size_t least) { return Mailbox::Writer(fixture.box).place(least); };
+  const auto place = [&](std::size_t wanted) { return Mailbox::Writer(fixture.box).place(wanted); };
+  const auto full = [&] { return Mailbox::Writer(fixture.box).full(); };
   CHECK(place(1).empty());
+  CHECK(full());
   // Of a size that ends in the middle of a record's padding.
   alignas(iocp::kRecordAlignment) static std::array<std::uint8_t, kSlabBytesMin + 4> memory;
   fixture.box.supply(1'000, memory.data(), memory.size());
+  CHECK(!full());
   const std::size_t room = kSlabBytesMin - sizeof(RecordHeader);
-  CHECK(place(room + 1).empty());
   CHECK_EQ(place(room).size(), room);
   CHECK(place(room).data() == memory.data() + sizeof(RecordHeader));
   fixture.box.control(RecordKind::refused, 1, 1, {Bytes(kSlabBytesMin + 1, 'x')});
   CHECK(fixture.box.congested());
   CHECK(place(1).empty());
+  CHECK(full());
+  fixture.box.discard_everything();
+  CHECK(place(1).empty());
+  CHECK(!full());  // whatever comes is swallowed
+}
+
+TEST("mailbox: a slab with too little room is given up for the next, but never more than its last quarter") {
+  constexpr std::size_t kSlabBytes = 4 * kSlabBytesMin;
+  constexpr std::size_t kQuarter = kSlabBytesMin;
+  Fixture fixture;
+  fixture.supply(kSlabBytes);
+  fixture.supply(kSlabBytes);
+  const auto room = [&](std::size_t wanted) {
+    const iocp::MutableBytes place = Mailbox::Writer(fixture.box).place(wanted);
+    return place.empty() ? 0 : place.size() + sizeof(RecordHeader);
+  };
+  CHECK(fixture.package(1, Bytes(kSlabBytes - kQuarter - sizeof(RecordHeader), 'a')));
+  CHECK_EQ(room(1'000'000), kQuarter);  // the whole quarter is left, so it is used
+  CHECK(fixture.package(2, Bytes(8, 'b')));
+  const std::size_t left = kQuarter - sizeof(RecordHeader) - 8;
+  CHECK_EQ(room(left - sizeof(RecordHeader)), left);
+  CHECK_EQ(room(left - sizeof(RecordHeader) + 1), kSlabBytes);  // the next one
+  CHECK(fixture.package(3, Bytes(kSlabBytes - 64 - sizeof(RecordHeader), 'c')));
+  CHECK(fixture.box.has_events());
+  fixture.take();
+  CHECK_EQ(fixture.retired, 1U);
+  CHECK(!fixture.box.has_events());
+  CHECK_EQ(room(100), 0U);  // no slab has it
+  CHECK(Mailbox::Writer(fixture.box).full());
+  CHECK(fixture.box.has_events());  // the owner must hear that its slab is done with
+  fixture.take();
+  CHECK_EQ(fixture.retired, 2U);
+  fixture.supply(kSlabBytes);
+  CHECK_EQ(room(100), kSlabBytes);
+  CHECK_EQ(fixture.records.size(), 3U);
 }
 
 TEST("mailbox: whatever the mixture, every record that was taken on arrives once and in order") {
