@@ -12,7 +12,6 @@ namespace {
 constexpr std::size_t kArenaBytes = 512 * 1024;
 // 48 MiB. V8 collects young Buffers when they hold 32 MiB; others are being received into or read.
 constexpr std::int64_t kIdleArenasMax = 96;
-constexpr std::size_t kBlockAlignment = 64;
 
 // Opens a scope for handles, and closes it. Node-API's own failures are answers here, not exceptions.
 class Scope {
@@ -39,16 +38,29 @@ PayloadBuffers::PayloadBuffers(napi_env env) noexcept
       pool_(std::make_shared<BufferPool>(kArenaBytes, kIdleArenasMax)) {}
 
 PayloadAllocator::Block PayloadBuffers::acquire(std::size_t bytes) noexcept {
+  const Run run = open(bytes, nullptr);
+  if (run.memory == nullptr) return {};
+  keep(bytes, 1);
+  return {run.memory, run.number, run.offset};
+}
+
+PayloadAllocator::Run PayloadBuffers::open(std::size_t least, const std::uint8_t* behind) noexcept {
   if (std::this_thread::get_id() != thread_ || !admitted_) return {};
   watch_.used();
-  const std::size_t rounded = (bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
-  const bool fits = current_ != kNone && arenas_[current_].bytes - arenas_[current_].used >= rounded;
-  if (!fits && !begin_arena(rounded)) return {};
+  const bool goes_on = behind != nullptr;
+  if (!goes_on && current_ != kNone) arenas_[current_].align();
+  const bool fits = current_ != kNone && arenas_[current_].room() >= least;
+  if (goes_on && (!fits || arenas_[current_].start + arenas_[current_].used != behind)) return {};
+  if (!fits && !begin_arena(least)) return {};
+  const Arena& arena = arenas_[current_];
+  return {arena.start + arena.used, arena.room(), current_, static_cast<std::uint32_t>(arena.used)};
+}
+
+void PayloadBuffers::keep(std::size_t bytes, std::uint32_t blocks) noexcept {
   Arena& arena = arenas_[current_];
-  const Block block = {arena.start + arena.used, current_, static_cast<std::uint32_t>(arena.used)};
-  arena.used += rounded;
-  ++arena.blocks;
-  return block;
+  IOCP_CHECK(arena.room() >= bytes);
+  arena.used += bytes;
+  arena.blocks += blocks;
 }
 
 bool PayloadBuffers::begin_arena(std::size_t bytes) noexcept {

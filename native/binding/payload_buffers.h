@@ -5,6 +5,7 @@
 
 #include <napi.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -33,6 +34,8 @@ class PayloadBuffers final : public PayloadAllocator {
   void refuse() noexcept { admitted_ = false; }
 
   Block acquire(std::size_t bytes) noexcept override;
+  Run open(std::size_t least, const std::uint8_t* behind) noexcept override;
+  void keep(std::size_t bytes, std::uint32_t blocks) noexcept override;
   void release(std::uint32_t number) noexcept override IOCP_EXCLUDES(mutex_);
   // The Buffer that a block is part of, for the caller; the block is done with. False when JavaScript cannot run any
   // more.
@@ -49,7 +52,11 @@ class PayloadBuffers final : public PayloadAllocator {
     std::size_t bytes = 0;
     std::size_t used = 0;
     std::size_t blocks = 0;  // not taken and not released
+
+    std::size_t room() const noexcept { return bytes - used; }
+    void align() noexcept { used = std::min(bytes, (used + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment); }
   };
+  static constexpr std::size_t kBlockAlignment = 64;
   static constexpr std::uint32_t kNone = UINT32_MAX;
 
   // Begins an arena with room for `bytes`. False: there is no memory.

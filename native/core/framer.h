@@ -11,6 +11,7 @@
 #include "core/framing.h"
 #include "core/limits.h"
 #include "core/mailbox.h"
+#include "core/receiving_run.h"
 #include "port/check.h"
 
 namespace iocp {
@@ -60,14 +61,27 @@ class Framer {
   // That many bytes were received there. What belongs to the next package is moved to `surplus`; feed() it next, be it
   // empty or not.
   ConstBytes direct_received(std::size_t bytes, Surplus& surplus) noexcept;
-  // True when the last package was a large one and the next is likely to be. Reading no more than kSurplusMax bytes
-  // then shows its header, and the rest can be received straight into its memory.
-  bool expects_large() const noexcept { return expects_large_ && partial_ == nullptr; }
+  // Not 0: the last package was a large one of so many bytes on the wire, and the next is likely to be. Reading no more
+  // than kSurplusMax bytes then shows its header, and the rest can be received straight into its memory; or they are
+  // received into a run.
+  std::uint64_t expected_large() const noexcept { return partial_ == nullptr ? expected_large_ : 0; }
+
+  // Where a run would have to begin for the package being received to go on into it; null: no run can.
+  const std::uint8_t* block_end() const noexcept {
+    const bool in_block = partial_ != nullptr && partial_->known && partial_->allocator != nullptr;
+    return in_block ? partial_->memory + partial_->frame.total + kSurplusMax : nullptr;
+  }
+  // Where bytes are to be received into a run, `most` at most: what is missing of the package being received, which
+  // the run was opened behind, as many whole ones as fit if they are as long as the last, and the next one's header.
+  MutableBytes run_target(const ReceivingRun& run, std::size_t most) const noexcept;
 
   // `Sink`: bool package(ConstBytes) and bool large(const LargePayload&), false = no room. Large payloads are copied
   // into blocks of `allocator`, if there is one and it has them.
   template <typename Sink>
   FeedResult feed(const Framing& framing, ConstBytes bytes, Sink& sink, PayloadAllocator* allocator = nullptr) noexcept;
+  // The same for bytes that were received at run_target(): large packages stay where they are.
+  template <typename Sink>
+  FeedResult feed_run(const Framing& framing, ConstBytes bytes, Sink& sink, ReceivingRun& run) noexcept;
 
   void reset() noexcept {
     if (partial_ == nullptr) return;
@@ -115,18 +129,37 @@ class Framer {
   FeedResult continue_partial(const Framing& framing, ConstBytes bytes, Sink& sink) noexcept;
   template <typename Sink>
   bool emit_partial(Sink& sink) noexcept;
+  // `run`: null, or where the bytes are.
+  template <typename Sink>
+  FeedResult feed_any(const Framing& framing, ConstBytes bytes, Sink& sink, PayloadAllocator* allocator,
+                      ReceivingRun* run) noexcept;
+  // Begins a package that is not all there. False: out of memory.
+  bool begin_partial(const Frame& frame, ConstBytes bytes, PayloadAllocator* allocator, ReceivingRun* run) noexcept;
+  // The package's memory from now on is that block, which has room for all of it.
+  void take_block(PayloadAllocator& allocator, const PayloadAllocator::Block& block) noexcept;
+  // A large package among `package`'s bytes, as a block where it lies.
+  template <typename Sink>
+  static bool emit_in_place(ConstBytes package, ConstBytes payload, Sink& sink, ReceivingRun& run) noexcept;
   template <typename Sink>
   static Outcome emit_copy(ConstBytes payload, Sink& sink, PayloadAllocator* allocator) noexcept;
   // Memory for a payload that is copied; none: memory is exhausted.
   static LargePayload make_large(std::size_t bytes, PayloadAllocator* allocator) noexcept;
 
+  // What a header alone may claim.
+  static bool fits_block(const Frame& frame) noexcept {
+    return frame.verdict == Frame::Verdict::known && frame.payload_length > kInlinePayloadMax &&
+           frame.total <= kPartialBytesFirst;
+  }
+  static std::uint64_t expected_after(const Framing& framing, const Frame& frame) noexcept {
+    return frame.payload_length > kInlinePayloadMax && announces_length(framing) ? frame.total : 0;
+  }
   // Whether a package's end is known from its first bytes, which makes it worth asking for them alone.
   static bool announces_length(const Framing& framing) noexcept {
     return framing.type == FramingType::length || framing.type == FramingType::varint;
   }
 
   Partial* partial_ = nullptr;
-  bool expects_large_ = false;
+  std::uint64_t expected_large_ = 0;
 };
 
 inline MutableBytes Framer::direct_target(PayloadAllocator* allocator) noexcept {
@@ -139,6 +172,16 @@ inline MutableBytes Framer::direct_target(PayloadAllocator* allocator) noexcept 
   }
   const std::size_t beyond = partial_->capacity == partial_->frame.total ? kSurplusMax : 0;
   return MutableBytes(partial_->memory + partial_->received, partial_->capacity - partial_->received + beyond);
+}
+
+inline MutableBytes Framer::run_target(const ReceivingRun& run, std::size_t most) const noexcept {
+  std::uint8_t* const start = partial_ == nullptr ? run.begin() : partial_->memory + partial_->received;
+  const std::size_t missing =
+      partial_ == nullptr ? 0 : static_cast<std::size_t>(partial_->frame.total) - partial_->received;
+  const std::size_t least = missing + kSurplusMax;
+  const std::size_t room = std::min(most, static_cast<std::size_t>(run.end() - start));
+  if (expected_large_ == 0 || room < least) return {start, std::min(room, least)};
+  return {start, least + (room - least) / expected_large_ * expected_large_};
 }
 
 inline ConstBytes Framer::direct_received(std::size_t bytes, Surplus& surplus) noexcept {
@@ -166,19 +209,14 @@ inline bool Framer::grow(std::size_t wanted) noexcept {
 
 inline bool Framer::move_into_block(PayloadAllocator& allocator) noexcept {
   const Frame& frame = partial_->frame;
-  const bool worth_it = partial_->allocator == nullptr && frame.payload_length > kInlinePayloadMax &&
-                        frame.total <= kPartialBytesFirst && partial_->received <= kMovedBytesMax;
+  const bool worth_it = partial_->allocator == nullptr && fits_block(frame) && partial_->received <= kMovedBytesMax;
   if (!worth_it) return false;
   const auto total = static_cast<std::size_t>(frame.total);
   const PayloadAllocator::Block block = allocator.acquire(total + kSurplusMax);
   if (block.memory == nullptr) return false;
   std::memcpy(block.memory, partial_->memory, partial_->received);
   partial_->free_memory();
-  partial_->memory = block.memory;
-  partial_->capacity = total;
-  partial_->allocator = &allocator;
-  partial_->block = block.number;
-  partial_->offset = block.offset;
+  take_block(allocator, block);
   return true;
 }
 
@@ -189,9 +227,36 @@ inline bool Framer::append(ConstBytes bytes) noexcept {
     // Doubling, but never more than the package: a header alone cannot claim memory that did not arrive.
     if (!grow(std::max({needed, partial_->received * 2, std::size_t{64}})) || partial_->capacity < needed) return false;
   }
-  std::memcpy(partial_->memory + partial_->received, bytes.data(), bytes.size());
+  std::uint8_t* const at = partial_->memory + partial_->received;
+  if (at != bytes.data()) std::memcpy(at, bytes.data(), bytes.size());  // unless they were received there
   partial_->received += bytes.size();
   return true;
+}
+
+inline bool Framer::begin_partial(const Frame& frame, ConstBytes bytes, PayloadAllocator* allocator,
+                                  ReceivingRun* run) noexcept {
+  partial_ = new (std::nothrow) Partial;
+  if (partial_ == nullptr) return false;
+  partial_->known = frame.verdict == Frame::Verdict::known;
+  partial_->frame = frame;
+  if (run == nullptr || !fits_block(frame)) return append(bytes);
+  const std::size_t wanted = static_cast<std::size_t>(frame.total) + kSurplusMax;
+  if (run->has_room(bytes.data(), wanted)) {
+    take_block(*allocator, run->at(bytes.data()));
+    run->claim(bytes.data() + wanted);
+  } else {
+    const PayloadAllocator::Block block = allocator->acquire(wanted);
+    if (block.memory != nullptr) take_block(*allocator, block);
+  }
+  return append(bytes);
+}
+
+inline void Framer::take_block(PayloadAllocator& allocator, const PayloadAllocator::Block& block) noexcept {
+  partial_->memory = block.memory;
+  partial_->capacity = static_cast<std::size_t>(partial_->frame.total);
+  partial_->allocator = &allocator;
+  partial_->block = block.number;
+  partial_->offset = block.offset;
 }
 
 inline std::size_t Framer::bytes_to_learn(const Framing& framing, std::size_t available) const noexcept {
@@ -293,13 +358,34 @@ FeedResult Framer::continue_partial(const Framing& framing, ConstBytes bytes, Si
   }
   result.consumed += count;
   if (partial_->received < partial_->frame.total) return result;
-  expects_large_ = partial_->frame.payload_length > kInlinePayloadMax && announces_length(framing);
+  expected_large_ = expected_after(framing, partial_->frame);
   if (!emit_partial(sink)) result.outcome = Outcome::no_room;
   return result;
 }
 
 template <typename Sink>
+bool Framer::emit_in_place(ConstBytes package, ConstBytes payload, Sink& sink, ReceivingRun& run) noexcept {
+  const PayloadAllocator::Block block = run.at(payload.data());
+  const LargePayload large = {block.memory, block.memory, payload.size(), run.allocator(), block.number, block.offset};
+  run.claim(package.data() + package.size());
+  if (sink.large(large)) return true;
+  large.free();
+  return false;
+}
+
+template <typename Sink>
 FeedResult Framer::feed(const Framing& framing, ConstBytes bytes, Sink& sink, PayloadAllocator* allocator) noexcept {
+  return feed_any(framing, bytes, sink, allocator, nullptr);
+}
+
+template <typename Sink>
+FeedResult Framer::feed_run(const Framing& framing, ConstBytes bytes, Sink& sink, ReceivingRun& run) noexcept {
+  return feed_any(framing, bytes, sink, run.allocator(), &run);
+}
+
+template <typename Sink>
+FeedResult Framer::feed_any(const Framing& framing, ConstBytes bytes, Sink& sink, PayloadAllocator* allocator,
+                            ReceivingRun* run) noexcept {
   FeedResult result;
   if (partial_ != nullptr) {
     result = continue_partial(framing, bytes, sink);
@@ -314,21 +400,19 @@ FeedResult Framer::feed(const Framing& framing, ConstBytes bytes, Sink& sink, Pa
       return result;
     }
     if (frame.verdict == Frame::Verdict::incomplete || frame.total > rest.size()) {
-      partial_ = new (std::nothrow) Partial;
-      if (partial_ == nullptr) {
-        result.outcome = Outcome::out_of_memory;
-        return result;
-      }
-      partial_->known = frame.verdict == Frame::Verdict::known;
-      partial_->frame = frame;
-      if (!append(rest)) result.outcome = Outcome::out_of_memory;
-      result.consumed = bytes.size();
+      if (!begin_partial(frame, rest, allocator, run)) result.outcome = Outcome::out_of_memory;
+      if (partial_ != nullptr) result.consumed = bytes.size();
       return result;
     }
     const ConstBytes payload =
         rest.subspan(static_cast<std::size_t>(frame.payload_offset), static_cast<std::size_t>(frame.payload_length));
-    result.outcome = emit_copy(payload, sink, allocator);
-    expects_large_ = payload.size() > kInlinePayloadMax && announces_length(framing);
+    if (run != nullptr && payload.size() > kInlinePayloadMax) {
+      const ConstBytes package = rest.first(static_cast<std::size_t>(frame.total));
+      result.outcome = emit_in_place(package, payload, sink, *run) ? Outcome::drained : Outcome::no_room;
+    } else {
+      result.outcome = emit_copy(payload, sink, allocator);
+    }
+    expected_large_ = expected_after(framing, frame);
     if (result.outcome != Outcome::drained) return result;
     result.consumed += static_cast<std::size_t>(frame.total);
   }

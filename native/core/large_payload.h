@@ -17,9 +17,22 @@ class PayloadAllocator {
     std::uint32_t offset = 0;  // of the memory in what the owner hands on
   };
 
+  // Memory to receive into before it is known how many blocks that will make.
+  struct Run {
+    std::uint8_t* memory = nullptr;
+    std::size_t bytes = 0;
+    std::uint32_t number = 0;  // of every block in it
+    std::uint32_t offset = 0;  // of the memory in what the owner hands on
+  };
+
   // ANY_THREAD. No memory: none to be had here and now, take the C library's. What is not the owner's thread, or is it
   // outside of a step, always gets that answer.
   virtual Block acquire(std::size_t bytes) noexcept = 0;
+  // ANY_THREAD, with the same answer. At least so many bytes; with `behind`, those that follow the block that ends
+  // there, and none if they are not free.
+  virtual Run open(std::size_t least, const std::uint8_t* behind) noexcept = 0;
+  // The next bytes of the run that was opened last are so many blocks. Nothing may have been acquired in between.
+  virtual void keep(std::size_t bytes, std::uint32_t blocks) noexcept = 0;
   // ANY_THREAD. For a block that never became a payload, or whose payload nobody takes.
   virtual void release(std::uint32_t number) noexcept = 0;
 

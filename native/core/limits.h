@@ -40,6 +40,10 @@ constexpr std::uint32_t kSlabIndexMax = 1023;
 // really arrives, so that a header alone cannot claim megabytes.
 constexpr std::size_t kPartialBytesFirst = 128 * 1024 + 128;
 
+// Where large packages follow each other: what one read may fetch of them, and what must be free for it.
+constexpr std::size_t kRunReadBytes = 256 * 1024;
+constexpr std::size_t kRunBytesMin = kPartialBytesFirst + 128;
+
 // A chunk of a file among other packages: long enough to be cheap, short enough not to keep them waiting.
 constexpr std::uint64_t kFileChunkBytes = 256 * 1024;
 // A buffer of raw file bytes on their way to the disk.

@@ -15,6 +15,7 @@
 #include "core/engine.h"
 #include "core/lane.h"
 #include "core/limits.h"
+#include "core/receiving_run.h"
 #include "port/port.h"
 
 namespace iocp {
@@ -100,10 +101,12 @@ class Worker {
     ConstBytes rest;       // still to be framed
     bool no_room = false;  // nothing was read, for the mailbox could not take it
   };
+  ReceivingRun open_run(ClientContext& context) IOCP_REQUIRES(context.lock);
+  MutableBytes read_target(ClientContext& context, const ReceivingRun& run) IOCP_REQUIRES(context.lock);
   Read read_some(ClientContext& context, MutableBytes target) IOCP_REQUIRES(context.lock);
   bool may_read_in_place(const ClientContext& context) const IOCP_REQUIRES(context.lock);
   Read read_in_place(ClientContext& context, Mailbox::Writer& writer, MutableBytes place) IOCP_REQUIRES(context.lock);
-  bool feed_all(ClientContext& context, ConstBytes bytes) IOCP_REQUIRES(context.lock);
+  bool feed_all(ClientContext& context, ConstBytes bytes, ReceivingRun* run = nullptr) IOCP_REQUIRES(context.lock);
   void top_up_reads(ClientContext& context) IOCP_REQUIRES(context.lock);
   bool submit_read(ClientContext& context) IOCP_REQUIRES(context.lock);
   void on_read(ClientContext& context, ReadOperation* operation, Status status, std::uint32_t bytes)
@@ -115,8 +118,8 @@ class Worker {
   void give_reads_back(ClientContext& context) IOCP_REQUIRES(context.lock);
   void finish_giving_back(ClientContext& context) IOCP_REQUIRES(context.lock);
   // Frames bytes; returns how many were used. Fewer than all: the context stalled or was closed.
-  std::size_t feed(ClientContext& context, ConstBytes bytes) IOCP_REQUIRES(context.lock);
-  std::size_t feed_packages(ClientContext& context, ConstBytes bytes) IOCP_REQUIRES(context.lock);
+  std::size_t feed(ClientContext& context, ConstBytes bytes, ReceivingRun* run = nullptr) IOCP_REQUIRES(context.lock);
+  std::size_t feed_packages(ClientContext& context, ConstBytes bytes, ReceivingRun* run) IOCP_REQUIRES(context.lock);
   bool feed_backlog(ClientContext& context) IOCP_REQUIRES(context.lock);
   void keep_backlog(ClientContext& context, ConstBytes bytes) IOCP_REQUIRES(context.lock);
   void stall(ClientContext& context, std::uint32_t room_epoch) IOCP_REQUIRES(context.lock);

@@ -136,9 +136,8 @@ void Worker::read_until_empty(ClientContext& context) {
   while (budget > 0) {
     const MutableBytes raw = raw_target(context);
     if (context.state == ContextState::closed) return;
-    const MutableBytes direct = raw.empty() ? context.framer.direct_target(engine_.payload_allocator()) : raw;
-    const std::size_t most = context.framer.expects_large() ? Framer::kSurplusMax : kScratchBytes;
-    const MutableBytes target = direct.empty() ? MutableBytes(scratch_.get(), most) : direct;
+    ReceivingRun run = raw.empty() ? open_run(context) : ReceivingRun();
+    const MutableBytes target = raw.empty() ? read_target(context, run) : raw;
     const auto [status, count, rest, no_room] = read_some(context, target);
     if (no_room) {
       room.set_full(true);
@@ -163,7 +162,9 @@ void Worker::read_until_empty(ClientContext& context) {
     add(lane_.counters.bytes_received, count);
     if (!raw.empty()) {
       raw_received(context, count);
-    } else if (!direct.empty()) {
+    } else if (!run.empty()) {
+      if (!feed_all(context, ConstBytes(target).first(count), &run)) return;
+    } else if (target.data() != scratch_.get()) {
       if (!feed_all(context, context.framer.direct_received(count, surplus))) return;
     } else if (!rest.empty()) {
       if (!feed_all(context, rest)) return;
@@ -174,6 +175,23 @@ void Worker::read_until_empty(ClientContext& context) {
   }
   if (context.reads != nullptr) context.reads->allowance.grow();
   wait_for_bytes(context);
+}
+
+// Where large packages follow each other they are received behind each other, as many as come, and stay there.
+ReceivingRun Worker::open_run(ClientContext& context) {
+  PayloadAllocator* const allocator = engine_.payload_allocator();
+  const Framer& framer = context.framer;
+  const bool starts = framer.expected_large() > 0 && framer.expected_large() <= kPartialBytesFirst;
+  const std::uint8_t* const behind = starts ? nullptr : framer.block_end();
+  if (allocator == nullptr || (!starts && behind == nullptr)) return {};
+  return {allocator, allocator->open(starts ? kRunBytesMin : Framer::kSurplusMax, behind)};
+}
+
+MutableBytes Worker::read_target(ClientContext& context, const ReceivingRun& run) {
+  if (!run.empty()) return context.framer.run_target(run, kRunReadBytes);
+  const MutableBytes direct = context.framer.direct_target(engine_.payload_allocator());
+  if (!direct.empty()) return direct;
+  return {scratch_.get(), context.framer.expected_large() > 0 ? Framer::kSurplusMax : kScratchBytes};
 }
 
 Worker::Read Worker::read_some(ClientContext& context, MutableBytes target) {
@@ -194,7 +212,7 @@ Worker::Read Worker::read_some(ClientContext& context, MutableBytes target) {
 // Only while the owner steps the lane: the mailbox is locked over the read, and it is the owner who empties it.
 bool Worker::may_read_in_place(const ClientContext& context) const {
   const bool owner_steps = !lane_.stepped_by_threads.load(std::memory_order_relaxed) && context.worker == nullptr;
-  return owner_steps && series_room_ > 0 && !context.framer.mid_package() && !context.framer.expects_large();
+  return owner_steps && series_room_ > 0 && !context.framer.mid_package() && context.framer.expected_large() == 0;
 }
 
 Worker::Read Worker::read_in_place(ClientContext& context, Mailbox::Writer& writer, MutableBytes place) {
@@ -217,8 +235,8 @@ Worker::Read Worker::read_in_place(ClientContext& context, Mailbox::Writer& writ
 }
 
 // False: it is not to be read on, for what was left over is kept, or the context ended.
-bool Worker::feed_all(ClientContext& context, ConstBytes bytes) {
-  const std::size_t used = feed(context, bytes);
+bool Worker::feed_all(ClientContext& context, ConstBytes bytes, ReceivingRun* run) {
+  const std::size_t used = feed(context, bytes, run);
   if (context.state == ContextState::closed) return false;
   if (used == bytes.size()) return true;
   keep_backlog(context, bytes.subspan(used));
@@ -390,13 +408,13 @@ void Worker::finish_giving_back(ClientContext& context) {
 
 // --- framing ---------------------------------------------------------------------------------------------------
 
-std::size_t Worker::feed(ClientContext& context, ConstBytes bytes) {
+std::size_t Worker::feed(ClientContext& context, ConstBytes bytes, ReceivingRun* run) {
   const std::size_t raw = feed_raw(context, bytes);
   if (context.waits_for_disk || context.state == ContextState::closed || (raw > 0 && raw == bytes.size())) return raw;
-  return raw + feed_packages(context, bytes.subspan(raw));
+  return raw + feed_packages(context, bytes.subspan(raw), run);
 }
 
-std::size_t Worker::feed_packages(ClientContext& context, ConstBytes bytes) {
+std::size_t Worker::feed_packages(ClientContext& context, ConstBytes bytes, ReceivingRun* run) {
   const Framing& framing = engine_.options().framing;
   Room& room = room_of(context);
   const std::uint32_t epoch = room.epoch();
@@ -405,7 +423,8 @@ std::size_t Worker::feed_packages(ClientContext& context, ConstBytes bytes) {
   {
     Mailbox::Writer writer(mailbox_of(context));
     PackageSink sink{writer, context.slot, engine_.options().file_transfer ? &chunks : nullptr};
-    result = context.framer.feed(framing, bytes, sink, engine_.payload_allocator());
+    result = run == nullptr ? context.framer.feed(framing, bytes, sink, engine_.payload_allocator())
+                            : context.framer.feed_run(framing, bytes, sink, *run);
     context.packages_received += sink.packages;
     add(lane_.counters.packages_received, sink.packages);
   }

@@ -60,6 +60,7 @@ bool Owner::step(std::uint64_t now_ms) {
     busy = busy || collected || worker.has_work() || worker.sleep_limit_ms(now_ms) == 0;
     // As the memory of JavaScript: for nobody but the owner, and not always.
     blocks_.admitted = random_.chance(90);
+    blocks_.beyond = random_.chance(50) ? 0 : random_.below(400'000);
     worker.step(now_ms);
     blocks_.admitted = false;
   }

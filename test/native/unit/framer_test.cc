@@ -23,6 +23,7 @@ using iocp::kInlinePayloadMax;
 using iocp::LargePayload;
 using iocp::MutableBytes;
 using iocp::PayloadAllocator;
+using iocp::ReceivingRun;
 using unit::Bytes;
 using unit::bytes_of;
 using unit::Random;
@@ -245,7 +246,7 @@ TEST("framer: bytes received straight into a large package are the same bytes") 
       blocks.admitted = random.chance(80);
       const MutableBytes target = framer.direct_target(&blocks);
       if (target.empty()) {
-        const auto most = framer.expects_large() ? Framer::kSurplusMax : 30'000;
+        const auto most = framer.expected_large() > 0 ? Framer::kSurplusMax : 30'000;
         const std::size_t count = std::min(left, static_cast<std::size_t>(random.between(1, most)));
         REQUIRE(feed_all(framer, {}, ConstBytes(stream.wire).subspan(at, count), sink) == Outcome::drained);
         at += count;
@@ -264,6 +265,136 @@ TEST("framer: bytes received straight into a large package are the same bytes") 
   }
   CHECK(direct_reads > 0);
   CHECK(in_blocks > 0);
+}
+
+TEST("framer: bytes received into runs are the same bytes, whatever comes between and however it is cut") {
+  Random random;
+  int reads = 0;
+  int beyond_a_package = 0;
+  int in_blocks = 0;
+  for (int turn = 0; turn < 60; ++turn) {
+    test::PayloadBlocks blocks;
+    Stream stream;
+    const bool alike = random.chance(50);
+    const auto size = static_cast<std::size_t>(random.between(kInlinePayloadMax + 1, 60'000));
+    for (int i = 0; i < 12; ++i) {
+      const bool other = !alike || random.chance(10);
+      add_package(&stream, random.bytes(other ? static_cast<std::size_t>(random.below(150'000)) : size));
+    }
+    Framer framer;
+    Sink sink;
+    sink.random = &random;
+    sink.refuse_percent = 20;
+    for (std::size_t at = 0; at < stream.wire.size();) {
+      const ConstBytes left = ConstBytes(stream.wire).subspan(at);
+      blocks.admitted = random.chance(80);
+      blocks.beyond = static_cast<std::size_t>(random.below(300'000));
+      const std::uint8_t* const behind = framer.block_end();
+      Framer::Surplus surplus;
+      ReceivingRun run;
+      if ((framer.expected_large() > 0 && framer.expected_large() <= iocp::kPartialBytesFirst) || behind != nullptr) {
+        const std::size_t least = behind == nullptr ? iocp::kRunBytesMin : Framer::kSurplusMax;
+        run = ReceivingRun(&blocks, blocks.open(least, behind));
+      }
+      Bytes scratch(30'000);
+      const MutableBytes direct = run.empty() ? framer.direct_target(&blocks) : framer.run_target(run, 200'000);
+      const MutableBytes target = direct.empty() ? MutableBytes(scratch) : direct;
+      const std::size_t most = random.chance(50) ? target.size() : static_cast<std::size_t>(random.between(1, 3'000));
+      ConstBytes bytes = left.first(std::min({left.size(), target.size(), most}));
+      std::memcpy(target.data(), bytes.data(), bytes.size());
+      at += bytes.size();
+      if (!run.empty()) {
+        ++reads;
+        beyond_a_package += behind != nullptr && bytes.size() > 100'000 ? 1 : 0;
+        const FeedResult result = framer.feed_run({}, ConstBytes(target).first(bytes.size()), sink, run);
+        REQUIRE(result.outcome == Outcome::drained || result.outcome == Outcome::no_room);
+        bytes = bytes.subspan(result.consumed);  // what a worker keeps aside
+        if (result.outcome == Outcome::drained) REQUIRE(bytes.empty());
+      } else if (!direct.empty()) {
+        bytes = framer.direct_received(bytes.size(), surplus);
+      }
+      REQUIRE(feed_all(framer, {}, bytes, sink) == Outcome::drained);
+    }
+    expect_packages(stream, sink, framer);
+    in_blocks += sink.large_blocks;
+  }
+  CHECK(reads > 100);
+  CHECK(beyond_a_package > 0);
+  CHECK(in_blocks > 100);
+}
+
+TEST("framer: large packages that came into a run are blocks of it, and so is one that is still coming") {
+  test::PayloadBlocks blocks;
+  blocks.beyond = 200'000;
+  Framer framer;
+  Sink sink;
+  Stream stream;
+  for (const char fill : {'a', 'b', 'c', 'd', 'e'})
+    add_package(&stream, Bytes(39'996, static_cast<std::uint8_t>(fill)));
+  const auto wire = ConstBytes(stream.wire);
+  CHECK(framer.feed({}, wire.first(40'000), sink).outcome == Outcome::drained);
+  CHECK_EQ(framer.expected_large(), 40'000U);
+  CHECK(framer.block_end() == nullptr);
+
+  // Whole ones, and the next one's header, as far as `most` goes.
+  ReceivingRun run(&blocks, blocks.open(iocp::kRunBytesMin, nullptr));
+  CHECK_EQ(framer.run_target(run, 100'000).size(), 80'000U + Framer::kSurplusMax);
+  const MutableBytes target = framer.run_target(run, 125'000);
+  CHECK_EQ(target.size(), 120'000U + Framer::kSurplusMax);
+  CHECK(target.data() == run.begin());
+  const auto put = [&](const MutableBytes& where, std::size_t at, std::size_t count) {
+    std::memcpy(where.data(), wire.data() + at, count);
+    return ConstBytes(where).first(count);
+  };
+  CHECK(framer.feed_run({}, put(target, 40'000, 60'000), sink, run).outcome == Outcome::drained);
+  CHECK_EQ(sink.large_blocks, 1);
+  CHECK_EQ(sink.offset_in_block, 1'004U);
+  CHECK_EQ(blocks.outstanding(), 1U);  // the one that is coming
+  CHECK(framer.block_end() == run.begin() + 80'000 + Framer::kSurplusMax);
+
+  // It goes on where it is, and past its end.
+  ReceivingRun next(&blocks, blocks.open(Framer::kSurplusMax, framer.block_end()));
+  CHECK(next.begin() == framer.block_end());
+  const MutableBytes more = framer.run_target(next, 100'000);
+  CHECK(more.data() == run.begin() + 60'000);
+  CHECK_EQ(more.size(), 20'000U + 40'000U + Framer::kSurplusMax);
+  CHECK(framer.feed_run({}, put(more, 100'000, 60'000), sink, next).outcome == Outcome::drained);
+  CHECK_EQ(sink.large_blocks, 3);
+  CHECK_EQ(sink.offset_in_block, 1'000U + 80'000U + 4U);
+  CHECK_EQ(blocks.outstanding(), 0U);
+  CHECK(framer.feed({}, wire.subspan(160'000), sink).outcome == Outcome::drained);
+  expect_packages(stream, sink, framer);
+}
+
+TEST(
+    "framer: a package that does not fit into what is left of a run moves to a block, and one that is refused gives "
+    "its up") {
+  test::PayloadBlocks blocks;
+  Framer framer;
+  Sink sink;
+  Stream stream;
+  for (int i = 0; i < 3; ++i) add_package(&stream, Bytes(99'996, static_cast<std::uint8_t>(i)));
+  const auto wire = ConstBytes(stream.wire);
+  CHECK(framer.feed({}, wire.first(100'000), sink).outcome == Outcome::drained);
+  {
+    ReceivingRun run(&blocks, blocks.open(iocp::kRunBytesMin, nullptr));
+    std::memcpy(run.begin(), wire.data() + 100'000, 120'000);
+    sink.refuse_all = true;
+    const FeedResult refused = framer.feed_run({}, ConstBytes(run.begin(), 120'000), sink, run);
+    CHECK(refused.outcome == Outcome::no_room);
+    CHECK_EQ(refused.consumed, 0U);
+    CHECK_EQ(blocks.outstanding(), 0U);
+    sink.refuse_all = false;
+  }
+  ReceivingRun run(&blocks, blocks.open(iocp::kRunBytesMin, nullptr));
+  std::memcpy(run.begin(), wire.data() + 100'000, 120'000);
+  CHECK(framer.feed_run({}, ConstBytes(run.begin(), 120'000), sink, run).outcome == Outcome::drained);
+  CHECK_EQ(framer.partial_received(), 20'000U);
+  CHECK(framer.block_end() != nullptr);
+  CHECK_EQ(blocks.outstanding(), 1U);
+  CHECK(framer.feed({}, wire.subspan(220'000), sink).outcome == Outcome::drained);
+  CHECK_EQ(sink.large_blocks, 2);
+  expect_packages(stream, sink, framer);
 }
 
 TEST("framer: a large package that has hardly begun is received into a block of the owner's") {
@@ -372,15 +503,15 @@ TEST("framer: after a large package with a length in front the next one is expec
   Sink sink;
   Stream stream;
   add_package(&stream, Bytes(20'000, 'x'));
-  CHECK(!framer.expects_large());
+  CHECK(framer.expected_large() == 0);
   REQUIRE(feed_all(framer, {}, stream.wire, sink) == Outcome::drained);
-  CHECK(framer.expects_large());
+  CHECK_EQ(framer.expected_large(), 20'004U);
   REQUIRE(feed_all(framer, {}, ConstBytes(stream.wire).first(4), sink) == Outcome::drained);
-  CHECK(!framer.expects_large());
+  CHECK(framer.expected_large() == 0);
   REQUIRE(feed_all(framer, {}, ConstBytes(stream.wire).subspan(4), sink) == Outcome::drained);
-  CHECK(framer.expects_large());
+  CHECK_EQ(framer.expected_large(), 20'004U);
   REQUIRE(feed_all(framer, {}, bytes_of({1, 0, 0, 0, 'y'}), sink) == Outcome::drained);
-  CHECK(!framer.expects_large());
+  CHECK(framer.expected_large() == 0);
 }
 
 TEST("framer: without framing every segment is a package") {
