@@ -4,14 +4,13 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "support/payload_blocks.h"
 #include "support/test.h"
+#include "unit/framer_fixture.h"
 #include "unit/random.h"
 
 using iocp::ConstBytes;
@@ -20,83 +19,19 @@ using iocp::Framer;
 using iocp::Framing;
 using iocp::FramingType;
 using iocp::kInlinePayloadMax;
-using iocp::LargePayload;
 using iocp::MutableBytes;
-using iocp::PayloadAllocator;
-using iocp::ReceivingRun;
+using unit::add_package;
 using unit::Bytes;
 using unit::bytes_of;
+using unit::expect_packages;
+using unit::feed_all;
+using unit::header_of;
+using unit::Outcome;
 using unit::Random;
+using unit::Sink;
+using unit::Stream;
 
 namespace {
-
-using Outcome = FeedResult::Outcome;
-
-// Keeps what it is given. With a generator it refuses some of it, as a full mailbox does.
-struct Sink {
-  std::vector<Bytes> packages;
-  int inline_packages = 0;
-  int large_packages = 0;
-  int large_blocks = 0;  // of these
-  std::uint32_t offset_in_block = 0;
-  int refusals = 0;
-  bool refuse_all = false;
-  std::uint32_t refuse_percent = 0;
-  Random* random = nullptr;
-
-  bool refuses() {
-    if (!refuse_all && (random == nullptr || !random->chance(refuse_percent))) return false;
-    ++refusals;
-    return true;
-  }
-
-  bool package(ConstBytes payload) {
-    CHECK(payload.size() <= kInlinePayloadMax);
-    if (refuses()) return false;
-    ++inline_packages;
-    packages.push_back(unit::copy_of(payload));
-    return true;
-  }
-
-  bool large(const LargePayload& payload) {
-    CHECK(payload.length > kInlinePayloadMax);
-    CHECK(payload.payload >= payload.memory);
-    if (refuses()) return false;
-    ++large_packages;
-    packages.push_back(unit::copy_of(ConstBytes(payload.payload, payload.length)));
-    large_blocks += payload.allocator != nullptr ? 1 : 0;
-    offset_in_block = payload.offset;
-    payload.free();
-    return true;
-  }
-};
-
-// Feeds all of `bytes`, again and again where the sink refuses, as a worker does with its backlog.
-Outcome feed_all(Framer& framer, const Framing& framing, ConstBytes bytes, Sink& sink) {
-  for (;;) {
-    const FeedResult result = framer.feed(framing, bytes, sink);
-    REQUIRE(result.consumed <= bytes.size());
-    if (result.outcome != Outcome::no_room) return result.outcome;
-    bytes = bytes.subspan(result.consumed);
-  }
-}
-
-struct Stream {
-  Framing framing;
-  Bytes wire;
-  std::vector<Bytes> packages;  // as a listener gets them
-};
-
-void add_package(Stream* stream, const Bytes& payload) {
-  iocp::Envelope envelope;
-  if (!iocp::encode_envelope(stream->framing, payload, &envelope)) return;
-  unit::append(&stream->wire, ConstBytes(envelope.header).first(envelope.header_bytes));
-  unit::append(&stream->wire, payload);
-  unit::append(&stream->wire, envelope.trailer);
-  Bytes expected = payload;
-  if (stream->framing.strip == 0) unit::append(&expected, envelope.trailer);
-  stream->packages.push_back(std::move(expected));
-}
 
 std::vector<Framing> framings() {
   std::vector<Framing> all;
@@ -165,18 +100,7 @@ Stream random_stream(Random& random, const Framing& framing, int count) {
   return stream;
 }
 
-void expect_packages(const Stream& stream, const Sink& sink, const Framer& framer) {
-  CHECK_EQ(sink.packages.size(), stream.packages.size());
-  CHECK(sink.packages == stream.packages);
-  CHECK(!framer.mid_package());
-}
-
 constexpr std::uint64_t kMebibyte = 1024 * 1024;
-
-Bytes header_of(std::uint32_t length) {
-  return bytes_of({static_cast<int>(length & 0xFF), static_cast<int>(length >> 8 & 0xFF),
-                   static_cast<int>(length >> 16 & 0xFF), static_cast<int>(length >> 24)});
-}
 
 }  // namespace
 
@@ -226,292 +150,6 @@ TEST("framer: a stream cut at random, with a sink that refuses at random, yields
     }
   }
   CHECK(refusals > 0);
-}
-
-TEST("framer: bytes received straight into a large package are the same bytes") {
-  Random random;
-  test::PayloadBlocks blocks;
-  int direct_reads = 0;
-  int in_blocks = 0;
-  for (int turn = 0; turn < 24; ++turn) {
-    const std::uint32_t longest = turn % 2 == 0 ? 400'000 : 60'000;
-    Stream stream;
-    for (int i = 0; i < 4; ++i) add_package(&stream, random.bytes(static_cast<std::size_t>(random.below(longest))));
-    Framer framer;
-    Sink sink;
-    sink.random = &random;
-    sink.refuse_percent = 20;
-    for (std::size_t at = 0; at < stream.wire.size();) {
-      const std::size_t left = stream.wire.size() - at;
-      blocks.admitted = random.chance(80);
-      const MutableBytes target = framer.direct_target(&blocks);
-      if (target.empty()) {
-        const auto most = framer.expected_large() > 0 ? Framer::kSurplusMax : 30'000;
-        const std::size_t count = std::min(left, static_cast<std::size_t>(random.between(1, most)));
-        REQUIRE(feed_all(framer, {}, ConstBytes(stream.wire).subspan(at, count), sink) == Outcome::drained);
-        at += count;
-      } else {
-        const std::size_t count = std::min(left, static_cast<std::size_t>(random.between(1, target.size())));
-        std::memcpy(target.data(), stream.wire.data() + at, count);
-        Framer::Surplus surplus;
-        const ConstBytes beyond = framer.direct_received(count, surplus);
-        REQUIRE(feed_all(framer, {}, beyond, sink) == Outcome::drained);
-        at += count;
-        ++direct_reads;
-      }
-    }
-    expect_packages(stream, sink, framer);
-    in_blocks += sink.large_blocks;
-  }
-  CHECK(direct_reads > 0);
-  CHECK(in_blocks > 0);
-}
-
-TEST("framer: bytes received into runs are the same bytes, whatever comes between and however it is cut") {
-  Random random;
-  int reads = 0;
-  int beyond_a_package = 0;
-  int in_blocks = 0;
-  for (int turn = 0; turn < 60; ++turn) {
-    test::PayloadBlocks blocks;
-    Stream stream;
-    const bool alike = random.chance(50);
-    const auto size = static_cast<std::size_t>(random.between(kInlinePayloadMax + 1, 60'000));
-    for (int i = 0; i < 12; ++i) {
-      const bool other = !alike || random.chance(10);
-      add_package(&stream, random.bytes(other ? static_cast<std::size_t>(random.below(150'000)) : size));
-    }
-    Framer framer;
-    Sink sink;
-    sink.random = &random;
-    sink.refuse_percent = 20;
-    for (std::size_t at = 0; at < stream.wire.size();) {
-      const ConstBytes left = ConstBytes(stream.wire).subspan(at);
-      blocks.admitted = random.chance(80);
-      blocks.beyond = static_cast<std::size_t>(random.below(300'000));
-      const std::uint8_t* const behind = framer.block_end();
-      Framer::Surplus surplus;
-      ReceivingRun run;
-      if ((framer.expected_large() > 0 && framer.expected_large() <= iocp::kPartialBytesFirst) || behind != nullptr) {
-        const std::size_t least = behind == nullptr ? iocp::kRunBytesMin : Framer::kSurplusMax;
-        run = ReceivingRun(&blocks, blocks.open(least, behind));
-      }
-      Bytes scratch(30'000);
-      const MutableBytes direct = run.empty() ? framer.direct_target(&blocks) : framer.run_target(run, 200'000);
-      const MutableBytes target = direct.empty() ? MutableBytes(scratch) : direct;
-      const std::size_t most = random.chance(50) ? target.size() : static_cast<std::size_t>(random.between(1, 3'000));
-      ConstBytes bytes = left.first(std::min({left.size(), target.size(), most}));
-      std::memcpy(target.data(), bytes.data(), bytes.size());
-      at += bytes.size();
-      if (!run.empty()) {
-        ++reads;
-        beyond_a_package += behind != nullptr && bytes.size() > 100'000 ? 1 : 0;
-        const FeedResult result = framer.feed_run({}, ConstBytes(target).first(bytes.size()), sink, run);
-        REQUIRE(result.outcome == Outcome::drained || result.outcome == Outcome::no_room);
-        bytes = bytes.subspan(result.consumed);  // what a worker keeps aside
-        if (result.outcome == Outcome::drained) REQUIRE(bytes.empty());
-      } else if (!direct.empty()) {
-        bytes = framer.direct_received(bytes.size(), surplus);
-      }
-      REQUIRE(feed_all(framer, {}, bytes, sink) == Outcome::drained);
-    }
-    expect_packages(stream, sink, framer);
-    in_blocks += sink.large_blocks;
-  }
-  CHECK(reads > 100);
-  CHECK(beyond_a_package > 0);
-  CHECK(in_blocks > 100);
-}
-
-TEST("framer: large packages that came into a run are blocks of it, and so is one that is still coming") {
-  test::PayloadBlocks blocks;
-  blocks.beyond = 200'000;
-  Framer framer;
-  Sink sink;
-  Stream stream;
-  for (const char fill : {'a', 'b', 'c', 'd', 'e'})
-    add_package(&stream, Bytes(39'996, static_cast<std::uint8_t>(fill)));
-  const auto wire = ConstBytes(stream.wire);
-  CHECK(framer.feed({}, wire.first(40'000), sink).outcome == Outcome::drained);
-  CHECK_EQ(framer.expected_large(), 40'000U);
-  CHECK(framer.block_end() == nullptr);
-
-  // Whole ones, and the next one's header, as far as `most` goes.
-  ReceivingRun run(&blocks, blocks.open(iocp::kRunBytesMin, nullptr));
-  CHECK_EQ(framer.run_target(run, 100'000).size(), 80'000U + Framer::kSurplusMax);
-  const MutableBytes target = framer.run_target(run, 125'000);
-  CHECK_EQ(target.size(), 120'000U + Framer::kSurplusMax);
-  CHECK(target.data() == run.begin());
-  const auto put = [&](const MutableBytes& where, std::size_t at, std::size_t count) {
-    std::memcpy(where.data(), wire.data() + at, count);
-    return ConstBytes(where).first(count);
-  };
-  CHECK(framer.feed_run({}, put(target, 40'000, 60'000), sink, run).outcome == Outcome::drained);
-  CHECK_EQ(sink.large_blocks, 1);
-  CHECK_EQ(sink.offset_in_block, 1'004U);
-  CHECK_EQ(blocks.outstanding(), 1U);  // the one that is coming
-  CHECK(framer.block_end() == run.begin() + 80'000 + Framer::kSurplusMax);
-
-  // It goes on where it is, and past its end.
-  ReceivingRun next(&blocks, blocks.open(Framer::kSurplusMax, framer.block_end()));
-  CHECK(next.begin() == framer.block_end());
-  const MutableBytes more = framer.run_target(next, 100'000);
-  CHECK(more.data() == run.begin() + 60'000);
-  CHECK_EQ(more.size(), 20'000U + 40'000U + Framer::kSurplusMax);
-  CHECK(framer.feed_run({}, put(more, 100'000, 60'000), sink, next).outcome == Outcome::drained);
-  CHECK_EQ(sink.large_blocks, 3);
-  CHECK_EQ(sink.offset_in_block, 1'000U + 80'000U + 4U);
-  CHECK_EQ(blocks.outstanding(), 0U);
-  CHECK(framer.feed({}, wire.subspan(160'000), sink).outcome == Outcome::drained);
-  expect_packages(stream, sink, framer);
-}
-
-TEST(
-    "framer: a package that does not fit into what is left of a run moves to a block, and one that is refused gives "
-    "its up") {
-  test::PayloadBlocks blocks;
-  Framer framer;
-  Sink sink;
-  Stream stream;
-  for (int i = 0; i < 3; ++i) add_package(&stream, Bytes(99'996, static_cast<std::uint8_t>(i)));
-  const auto wire = ConstBytes(stream.wire);
-  CHECK(framer.feed({}, wire.first(100'000), sink).outcome == Outcome::drained);
-  {
-    ReceivingRun run(&blocks, blocks.open(iocp::kRunBytesMin, nullptr));
-    std::memcpy(run.begin(), wire.data() + 100'000, 120'000);
-    sink.refuse_all = true;
-    const FeedResult refused = framer.feed_run({}, ConstBytes(run.begin(), 120'000), sink, run);
-    CHECK(refused.outcome == Outcome::no_room);
-    CHECK_EQ(refused.consumed, 0U);
-    CHECK_EQ(blocks.outstanding(), 0U);
-    sink.refuse_all = false;
-  }
-  ReceivingRun run(&blocks, blocks.open(iocp::kRunBytesMin, nullptr));
-  std::memcpy(run.begin(), wire.data() + 100'000, 120'000);
-  CHECK(framer.feed_run({}, ConstBytes(run.begin(), 120'000), sink, run).outcome == Outcome::drained);
-  CHECK_EQ(framer.partial_received(), 20'000U);
-  CHECK(framer.block_end() != nullptr);
-  CHECK_EQ(blocks.outstanding(), 1U);
-  CHECK(framer.feed({}, wire.subspan(220'000), sink).outcome == Outcome::drained);
-  CHECK_EQ(sink.large_blocks, 2);
-  expect_packages(stream, sink, framer);
-}
-
-TEST("framer: a large package that has hardly begun is received into a block of the owner's") {
-  test::PayloadBlocks blocks;
-  Framer framer;
-  Sink sink;
-  Stream stream;
-  add_package(&stream, Bytes(40'000, 'x'));
-  framer.feed({}, ConstBytes(stream.wire).first(Framer::kSurplusMax), sink);
-  const MutableBytes target = framer.direct_target(&blocks);
-  CHECK_EQ(blocks.outstanding(), 1U);
-  CHECK_EQ(target.size(), 40'004U);  // what is missing, and the surplus
-  CHECK(framer.direct_target(&blocks).data() == target.data());
-  std::memcpy(target.data(), stream.wire.data() + Framer::kSurplusMax, stream.wire.size() - Framer::kSurplusMax);
-  Framer::Surplus surplus;
-  CHECK(framer.direct_received(stream.wire.size() - Framer::kSurplusMax, surplus).empty());
-  sink.refuse_all = true;
-  CHECK(framer.feed({}, {}, sink).outcome == Outcome::no_room);
-  CHECK_EQ(blocks.outstanding(), 1U);
-  sink.refuse_all = false;
-  CHECK(framer.feed({}, {}, sink).outcome == Outcome::drained);
-  CHECK_EQ(sink.large_blocks, 1);
-  CHECK_EQ(sink.offset_in_block, 1'004U);  // the block's own, and the header
-  CHECK_EQ(blocks.outstanding(), 0U);
-  expect_packages(stream, sink, framer);
-}
-
-TEST("framer: without a block, or for what is not worth one, memory is the C library's") {
-  test::PayloadBlocks blocks;
-  const auto begin = [](std::uint32_t length, std::size_t arrived, PayloadAllocator* allocator) {
-    auto framer = std::make_unique<Framer>();
-    Sink sink;
-    framer->feed({}, header_of(length), sink);
-    framer->feed({}, Bytes(arrived - 4, 'x'), sink);
-    CHECK(!framer->direct_target(allocator).empty());
-  };
-  begin(40'000, 100, nullptr);
-  begin(80'000, 16 * 1024 + 1, &blocks);                                      // much to copy
-  begin(static_cast<std::uint32_t>(iocp::kPartialBytesFirst), 100, &blocks);  // claims more than a header may
-  CHECK_EQ(blocks.acquired(), 0U);
-  blocks.admitted = false;
-  begin(40'000, 100, &blocks);
-  CHECK_EQ(blocks.acquired(), 0U);
-  blocks.admitted = true;
-  begin(static_cast<std::uint32_t>(iocp::kPartialBytesFirst) - 4, 100, &blocks);
-  CHECK_EQ(blocks.acquired(), 1U);
-  CHECK_EQ(blocks.outstanding(), 0U);  // given back with the half of a package
-}
-
-TEST("framer: large packages that came whole are copied into blocks of the owner's, as far as it has them") {
-  test::PayloadBlocks blocks;
-  Framer framer;
-  Sink sink;
-  Stream stream;
-  const auto largest = iocp::kPartialBytesFirst;
-  for (const std::size_t size : {kInlinePayloadMax, kInlinePayloadMax + 1, largest, largest + 1}) {
-    add_package(&stream, Bytes(size, 'x'));
-  }
-  CHECK(framer.feed({}, stream.wire, sink, &blocks).outcome == Outcome::drained);
-  CHECK_EQ(blocks.acquired(), 2U);
-  CHECK_EQ(blocks.outstanding(), 0U);
-  CHECK_EQ(sink.large_blocks, 2);
-  CHECK_EQ(sink.large_packages, 3);
-  expect_packages(stream, sink, framer);
-
-  // One that is refused gives its block back, and one that there is no block for travels all the same.
-  Sink second;
-  second.refuse_all = true;
-  Stream one;
-  add_package(&one, Bytes(40'000, 'y'));
-  CHECK(framer.feed({}, one.wire, second, &blocks).outcome == Outcome::no_room);
-  CHECK_EQ(blocks.acquired(), 3U);
-  CHECK_EQ(blocks.outstanding(), 0U);
-  second.refuse_all = false;
-  blocks.admitted = false;
-  CHECK(framer.feed({}, one.wire, second, &blocks).outcome == Outcome::drained);
-  CHECK_EQ(second.large_blocks, 0);
-  expect_packages(one, second, framer);
-}
-
-TEST("framer: what a direct read fetched beyond a large package belongs to the next one") {
-  Stream stream;
-  add_package(&stream, Bytes(40'000, 'x'));
-  add_package(&stream, bytes_of("small"));
-  add_package(&stream, Bytes(50'000, 'y'));
-  Framer framer;
-  Sink sink;
-  sink.refuse_percent = 0;
-  REQUIRE(feed_all(framer, {}, ConstBytes(stream.wire).first(100), sink) == Outcome::drained);
-  const MutableBytes target = framer.direct_target();
-  CHECK_EQ(target.size(), 40'004U - 100U + Framer::kSurplusMax);
-  std::memcpy(target.data(), stream.wire.data() + 100, target.size());
-  Framer::Surplus surplus;
-  const ConstBytes beyond = framer.direct_received(target.size(), surplus);
-  CHECK_EQ(beyond.size(), Framer::kSurplusMax);
-  CHECK(framer.package_waits());
-  REQUIRE(feed_all(framer, {}, beyond, sink) == Outcome::drained);
-  CHECK_EQ(framer.partial_total(), 50'004U);
-  const std::size_t at = 100 + target.size();
-  REQUIRE(feed_all(framer, {}, ConstBytes(stream.wire).subspan(at), sink) == Outcome::drained);
-  expect_packages(stream, sink, framer);
-}
-
-TEST("framer: after a large package with a length in front the next one is expected to be large too") {
-  Framer framer;
-  Sink sink;
-  Stream stream;
-  add_package(&stream, Bytes(20'000, 'x'));
-  CHECK(framer.expected_large() == 0);
-  REQUIRE(feed_all(framer, {}, stream.wire, sink) == Outcome::drained);
-  CHECK_EQ(framer.expected_large(), 20'004U);
-  REQUIRE(feed_all(framer, {}, ConstBytes(stream.wire).first(4), sink) == Outcome::drained);
-  CHECK(framer.expected_large() == 0);
-  REQUIRE(feed_all(framer, {}, ConstBytes(stream.wire).subspan(4), sink) == Outcome::drained);
-  CHECK_EQ(framer.expected_large(), 20'004U);
-  REQUIRE(feed_all(framer, {}, bytes_of({1, 0, 0, 0, 'y'}), sink) == Outcome::drained);
-  CHECK(framer.expected_large() == 0);
 }
 
 TEST("framer: without framing every segment is a package") {
