@@ -180,9 +180,9 @@ void Worker::read_until_empty(ClientContext& context) {
 // Where large packages follow each other they are received behind each other, as many as come, and stay there.
 ReceivingRun Worker::open_run(ClientContext& context) {
   PayloadAllocator* const allocator = engine_.payload_allocator();
-  const Framer& framer = context.framer;
-  const bool starts = framer.expected_large() > 0 && framer.expected_large() <= kPartialBytesFirst;
-  const std::uint8_t* const behind = starts ? nullptr : framer.block_end();
+  const std::uint64_t expected = context.framer.expected_large();
+  const bool starts = expected > 0 && expected <= kPartialBytesFirst;
+  const std::uint8_t* const behind = starts ? nullptr : context.framer.block_end();
   if (allocator == nullptr || (!starts && behind == nullptr)) return {};
   return {allocator, allocator->open(starts ? kRunBytesMin : Framer::kSurplusMax, behind)};
 }
