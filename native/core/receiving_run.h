@@ -7,7 +7,6 @@
 #include <cstdint>
 
 #include "core/large_payload.h"
-#include "port/port.h"
 
 namespace iocp {
 
