@@ -8,7 +8,7 @@ import { OUTPUT_ALIGNMENT, OUTPUT_HEADER_BYTES, OutputFlag } from './records.js'
 
 /** Bytes of the batch. */
 export const BATCH_BYTES = 256 * 1024;
-/** A payload above this many bytes is cheaper in a native call of its own than copied twice. */
+/** A payload above this many bytes has a native call of its own. Measured up to here: docs/performance.md. */
 export const BATCHED_PAYLOAD_MAX = 48 * 1024;
 /** No context's slot. */
 const NOBODY = -1;

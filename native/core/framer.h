@@ -76,12 +76,11 @@ class Framer {
   MutableBytes run_target(const ReceivingRun& run, std::size_t most) const noexcept;
 
   // `Sink`: bool package(ConstBytes) and bool large(const LargePayload&), false = no room. Large payloads are copied
-  // into blocks of `allocator`, if there is one and it has them.
+  // into blocks of `allocator`, if there is one and it has them. `run`: not null, the bytes were received at its
+  // run_target(), and large packages stay where they are.
   template <typename Sink>
-  FeedResult feed(const Framing& framing, ConstBytes bytes, Sink& sink, PayloadAllocator* allocator = nullptr) noexcept;
-  // The same for bytes that were received at run_target(): large packages stay where they are.
-  template <typename Sink>
-  FeedResult feed_run(const Framing& framing, ConstBytes bytes, Sink& sink, ReceivingRun& run) noexcept;
+  FeedResult feed(const Framing& framing, ConstBytes bytes, Sink& sink, PayloadAllocator* allocator = nullptr,
+                  ReceivingRun* run = nullptr) noexcept;
 
   void reset() noexcept {
     if (partial_ == nullptr) return;
@@ -129,12 +128,8 @@ class Framer {
   FeedResult continue_partial(const Framing& framing, ConstBytes bytes, Sink& sink) noexcept;
   template <typename Sink>
   bool emit_partial(Sink& sink) noexcept;
-  // `run`: null, or where the bytes are.
-  template <typename Sink>
-  FeedResult feed_any(const Framing& framing, ConstBytes bytes, Sink& sink, PayloadAllocator* allocator,
-                      ReceivingRun* run) noexcept;
   // Begins a package that is not all there. False: out of memory.
-  bool begin_partial(const Frame& frame, ConstBytes bytes, PayloadAllocator* allocator, ReceivingRun* run) noexcept;
+  bool begin_partial(const Frame& frame, ConstBytes bytes, ReceivingRun* run) noexcept;
   // The package's memory from now on is that block, which has room for all of it.
   void take_block(PayloadAllocator& allocator, const PayloadAllocator::Block& block) noexcept;
   // A large package among `package`'s bytes, as a block where it lies.
@@ -233,8 +228,7 @@ inline bool Framer::append(ConstBytes bytes) noexcept {
   return true;
 }
 
-inline bool Framer::begin_partial(const Frame& frame, ConstBytes bytes, PayloadAllocator* allocator,
-                                  ReceivingRun* run) noexcept {
+inline bool Framer::begin_partial(const Frame& frame, ConstBytes bytes, ReceivingRun* run) noexcept {
   partial_ = new (std::nothrow) Partial;
   if (partial_ == nullptr) return false;
   partial_->known = frame.verdict == Frame::Verdict::known;
@@ -242,13 +236,18 @@ inline bool Framer::begin_partial(const Frame& frame, ConstBytes bytes, PayloadA
   if (run == nullptr || !fits_block(frame)) return append(bytes);
   const std::size_t wanted = static_cast<std::size_t>(frame.total) + kSurplusMax;
   if (run->has_room(bytes.data(), wanted)) {
-    take_block(*allocator, run->at(bytes.data()));
+    take_block(*run->allocator(), run->at(bytes.data()));
     run->claim(bytes.data() + wanted);
-  } else {
-    const PayloadAllocator::Block block = allocator->acquire(wanted);
-    if (block.memory != nullptr) take_block(*allocator, block);
+    return append(bytes);
   }
-  return append(bytes);
+  // A block of the run holds the bytes until they are copied: the next one may be somewhere else.
+  const std::uint32_t here = run->at(bytes.data()).number;
+  run->claim(bytes.data() + bytes.size());
+  const PayloadAllocator::Block block = run->allocator()->acquire(wanted);
+  if (block.memory != nullptr) take_block(*run->allocator(), block);
+  const bool copied = append(bytes);
+  run->allocator()->release(here);
+  return copied;
 }
 
 inline void Framer::take_block(PayloadAllocator& allocator, const PayloadAllocator::Block& block) noexcept {
@@ -374,18 +373,8 @@ bool Framer::emit_in_place(ConstBytes package, ConstBytes payload, Sink& sink, R
 }
 
 template <typename Sink>
-FeedResult Framer::feed(const Framing& framing, ConstBytes bytes, Sink& sink, PayloadAllocator* allocator) noexcept {
-  return feed_any(framing, bytes, sink, allocator, nullptr);
-}
-
-template <typename Sink>
-FeedResult Framer::feed_run(const Framing& framing, ConstBytes bytes, Sink& sink, ReceivingRun& run) noexcept {
-  return feed_any(framing, bytes, sink, run.allocator(), &run);
-}
-
-template <typename Sink>
-FeedResult Framer::feed_any(const Framing& framing, ConstBytes bytes, Sink& sink, PayloadAllocator* allocator,
-                            ReceivingRun* run) noexcept {
+FeedResult Framer::feed(const Framing& framing, ConstBytes bytes, Sink& sink, PayloadAllocator* allocator,
+                        ReceivingRun* run) noexcept {
   FeedResult result;
   if (partial_ != nullptr) {
     result = continue_partial(framing, bytes, sink);
@@ -400,7 +389,7 @@ FeedResult Framer::feed_any(const Framing& framing, ConstBytes bytes, Sink& sink
       return result;
     }
     if (frame.verdict == Frame::Verdict::incomplete || frame.total > rest.size()) {
-      if (!begin_partial(frame, rest, allocator, run)) result.outcome = Outcome::out_of_memory;
+      if (!begin_partial(frame, rest, run)) result.outcome = Outcome::out_of_memory;
       if (partial_ != nullptr) result.consumed = bytes.size();
       return result;
     }

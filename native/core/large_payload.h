@@ -31,7 +31,8 @@ class PayloadAllocator {
   // ANY_THREAD, with the same answer. At least so many bytes; with `behind`, those that follow the block that ends
   // there, and none if they are not free.
   virtual Run open(std::size_t least, const std::uint8_t* behind) noexcept = 0;
-  // The next bytes of the run that was opened last are so many blocks. Nothing may have been acquired in between.
+  // The next bytes of the run that was opened last are so many blocks. Nothing may have been acquired in between. What
+  // lies in a run without a block is gone when something else is acquired or opened.
   virtual void keep(std::size_t bytes, std::uint32_t blocks) noexcept = 0;
   // ANY_THREAD. For a block that never became a payload, or whose payload nobody takes.
   virtual void release(std::uint32_t number) noexcept = 0;

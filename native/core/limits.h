@@ -40,7 +40,8 @@ constexpr std::uint32_t kSlabIndexMax = 1023;
 // really arrives, so that a header alone cannot claim megabytes.
 constexpr std::size_t kPartialBytesFirst = 128 * 1024 + 128;
 
-// Where large packages follow each other: what one read may fetch of them, and what must be free for it.
+// Where large packages follow each other: what one read may fetch of them, and what must be free for it, which is one
+// and the bytes read beyond it.
 constexpr std::size_t kRunReadBytes = 256 * 1024;
 constexpr std::size_t kRunBytesMin = kPartialBytesFirst + 128;
 

@@ -423,8 +423,7 @@ std::size_t Worker::feed_packages(ClientContext& context, ConstBytes bytes, Rece
   {
     Mailbox::Writer writer(mailbox_of(context));
     PackageSink sink{writer, context.slot, engine_.options().file_transfer ? &chunks : nullptr};
-    result = run == nullptr ? context.framer.feed(framing, bytes, sink, engine_.payload_allocator())
-                            : context.framer.feed_run(framing, bytes, sink, *run);
+    result = context.framer.feed(framing, bytes, sink, engine_.payload_allocator(), run);
     context.packages_received += sink.packages;
     add(lane_.counters.packages_received, sink.packages);
   }

@@ -33,8 +33,8 @@ class PayloadBlocks final : public iocp::PayloadAllocator {
       if (current_.memory == nullptr || current_.memory != behind || current_.bytes < least) return {};
       return current_;
     }
+    forget_current();
     const std::uint32_t number = next_++;
-    forget_unused(number);
     auto& arena = arenas_[number];
     arena.memory.reset(new std::uint8_t[least + beyond]);
     current_ = {arena.memory.get(), least + beyond, number, 1'000 * (number + 1)};
@@ -55,7 +55,8 @@ class PayloadBlocks final : public iocp::PayloadAllocator {
     REQUIRE(found != arenas_.end());
     REQUIRE(found->second.blocks > 0);
     --blocks_;
-    if (--found->second.blocks == 0 && !in_use(number)) arenas_.erase(found);
+    const bool open = number + 1 == next_;  // more blocks may come of it
+    if (--found->second.blocks == 0 && !open) arenas_.erase(found);
   }
 
   std::uint32_t acquired() const noexcept { return acquired_; }
@@ -67,10 +68,9 @@ class PayloadBlocks final : public iocp::PayloadAllocator {
     std::size_t blocks = 0;
   };
 
-  // More blocks may come of the run that was opened last, and what is in the one before may still be copied.
-  bool in_use(std::uint32_t number) const { return number + 2 >= next_; }
-  void forget_unused(std::uint32_t next) {
-    const auto found = next < 2 ? arenas_.end() : arenas_.find(next - 2);
+  // Without a block it goes at once, whoever may still look into it.
+  void forget_current() {
+    const auto found = next_ == 0 ? arenas_.end() : arenas_.find(next_ - 1);
     if (found != arenas_.end() && found->second.blocks == 0) arenas_.erase(found);
   }
 

@@ -108,7 +108,7 @@ TEST("framer: bytes received into runs are the same bytes, whatever comes betwee
       if (!run.empty()) {
         ++reads;
         beyond_a_package += behind != nullptr && bytes.size() > 100'000 ? 1 : 0;
-        const FeedResult result = framer.feed_run({}, ConstBytes(target).first(bytes.size()), sink, run);
+        const FeedResult result = framer.feed({}, ConstBytes(target).first(bytes.size()), sink, &blocks, &run);
         REQUIRE(result.outcome == Outcome::drained || result.outcome == Outcome::no_room);
         bytes = bytes.subspan(result.consumed);  // what a worker keeps aside
         if (result.outcome == Outcome::drained) REQUIRE(bytes.empty());
@@ -148,7 +148,7 @@ TEST("framer: large packages that came into a run are blocks of it, and so is on
     std::memcpy(where.data(), wire.data() + at, count);
     return ConstBytes(where).first(count);
   };
-  CHECK(framer.feed_run({}, put(target, 40'000, 60'000), sink, run).outcome == Outcome::drained);
+  CHECK(framer.feed({}, put(target, 40'000, 60'000), sink, &blocks, &run).outcome == Outcome::drained);
   CHECK_EQ(sink.large_blocks, 1);
   CHECK_EQ(sink.offset_in_block, 1'004U);
   CHECK_EQ(blocks.outstanding(), 1U);  // the one that is coming
@@ -160,7 +160,7 @@ TEST("framer: large packages that came into a run are blocks of it, and so is on
   const MutableBytes more = framer.run_target(next, 100'000);
   CHECK(more.data() == run.begin() + 60'000);
   CHECK_EQ(more.size(), 20'000U + 40'000U + Framer::kSurplusMax);
-  CHECK(framer.feed_run({}, put(more, 100'000, 60'000), sink, next).outcome == Outcome::drained);
+  CHECK(framer.feed({}, put(more, 100'000, 60'000), sink, &blocks, &next).outcome == Outcome::drained);
   CHECK_EQ(sink.large_blocks, 3);
   CHECK_EQ(sink.offset_in_block, 1'000U + 80'000U + 4U);
   CHECK_EQ(blocks.outstanding(), 0U);
@@ -182,7 +182,7 @@ TEST(
     ReceivingRun run(&blocks, blocks.open(iocp::kRunBytesMin, nullptr));
     std::memcpy(run.begin(), wire.data() + 100'000, 120'000);
     sink.refuse_all = true;
-    const FeedResult refused = framer.feed_run({}, ConstBytes(run.begin(), 120'000), sink, run);
+    const FeedResult refused = framer.feed({}, ConstBytes(run.begin(), 120'000), sink, &blocks, &run);
     CHECK(refused.outcome == Outcome::no_room);
     CHECK_EQ(refused.consumed, 0U);
     CHECK_EQ(blocks.outstanding(), 0U);
@@ -190,12 +190,31 @@ TEST(
   }
   ReceivingRun run(&blocks, blocks.open(iocp::kRunBytesMin, nullptr));
   std::memcpy(run.begin(), wire.data() + 100'000, 120'000);
-  CHECK(framer.feed_run({}, ConstBytes(run.begin(), 120'000), sink, run).outcome == Outcome::drained);
+  CHECK(framer.feed({}, ConstBytes(run.begin(), 120'000), sink, &blocks, &run).outcome == Outcome::drained);
   CHECK_EQ(framer.partial_received(), 20'000U);
   CHECK(framer.block_end() != nullptr);
   CHECK_EQ(blocks.outstanding(), 1U);
   CHECK(framer.feed({}, wire.subspan(220'000), sink).outcome == Outcome::drained);
   CHECK_EQ(sink.large_blocks, 2);
+  expect_packages(stream, sink, framer);
+}
+
+TEST("framer: a run that holds nothing large stays until what does not fit into it was moved") {
+  test::PayloadBlocks blocks;
+  Framer framer;
+  Sink sink;
+  Stream stream;
+  add_package(&stream, Bytes(20'000, 'a'));
+  add_package(&stream, Bytes(10'000, 'b'));
+  add_package(&stream, Bytes(iocp::kPartialBytesFirst - 4, 'c'));
+  const auto wire = ConstBytes(stream.wire);
+  CHECK(framer.feed({}, wire.first(20'004), sink).outcome == Outcome::drained);
+  ReceivingRun run(&blocks, blocks.open(iocp::kRunBytesMin, nullptr));
+  std::memcpy(run.begin(), wire.data() + 20'004, 50'000);
+  CHECK(framer.feed({}, ConstBytes(run.begin(), 50'000), sink, &blocks, &run).outcome == Outcome::drained);
+  CHECK_EQ(blocks.outstanding(), 1U);
+  CHECK(framer.feed({}, wire.subspan(70'004), sink).outcome == Outcome::drained);
+  CHECK_EQ(sink.large_blocks, 1);
   expect_packages(stream, sink, framer);
 }
 

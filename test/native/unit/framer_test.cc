@@ -3,9 +3,6 @@
 #include "core/framer.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
-#include <string>
 #include <utility>
 #include <vector>
 
