@@ -23,7 +23,7 @@ struct CountingSink {
     return true;
   }
   bool large(const iocp::LargePayload& payload) {
-    std::free(payload.memory);
+    payload.free();
     ++packages;
     return true;
   }

@@ -92,7 +92,7 @@ class EchoServer {
     next_large_ = 0;
     for (const iocp::Mailbox::Range& range : batch_.ranges) read(range);
     flush();
-    for (const iocp::LargePayload& large : batch_.larges) std::free(large.memory);
+    for (const iocp::LargePayload& large : batch_.larges) large.free();
     engine_.delivered(0, batch_);
   }
 

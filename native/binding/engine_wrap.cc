@@ -15,8 +15,7 @@ constexpr int kTurnsPerReady = 4;
 
 }  // namespace
 
-EngineWrap::EngineWrap(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<EngineWrap>(info), payload_buffers_(info.Env()), policy_(1), polling_(1) {
+EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineWrap>(info), policy_(1), polling_(1) {
   BindingOptions options = read_options(info[0].As<Napi::Object>());
   io_threads_ = options.io_threads;
   policy_ = SteppingPolicy(options.processors);
@@ -32,9 +31,9 @@ EngineWrap::EngineWrap(const Napi::CallbackInfo& info)
   const bool adaptive = options.adaptive && io_threads_ == 0;
   engine_ = std::make_unique<Engine>(options.engine, io_threads_ > 0 || adaptive ? doorbell : Doorbell{});
   if (adaptive) standby_ = std::make_unique<StandbyThread>(*engine_, doorbell);
-  if (!options.engine.deliver_to_workers) engine_->use(&payload_buffers_);
+  payload_buffers_ = std::make_unique<PayloadBuffers>(info.Env(), *engine_);
   pump_ = std::make_unique<EventPump>(*engine_, info[1].As<Napi::Function>(), info[2].As<Napi::Int32Array>(),
-                                      &payload_buffers_);
+                                      payload_buffers_.get());
   auto output = info[3].As<Napi::Uint8Array>();
   output_ = Napi::Persistent(output);
   output_bytes_ = output.Data();
@@ -101,16 +100,6 @@ void EngineWrap::close_bell() {
 
 bool EngineWrap::steps_itself() const { return io_threads_ == 0 && (standby_ == nullptr || standby_->owner_steps()); }
 
-void EngineWrap::begin_step() {
-  stepping_ = true;
-  payload_buffers_.admit();
-}
-
-void EngineWrap::end_step() {
-  payload_buffers_.refuse();
-  stepping_ = false;
-}
-
 void EngineWrap::ring(void* self) { static_cast<EngineWrap*>(self)->bell_->ring(); }
 
 void EngineWrap::on_ring(napi_env env) {
@@ -134,10 +123,8 @@ void EngineWrap::on_host_ready() {
   wait_.over = true;
   for (int turn = 0; turn < kTurnsPerReady; ++turn) {
     const std::uint64_t begin_ns = now_ns;
-    begin_step();
     const bool full = worker.collect(0) == kCompletionsPerWait;
     worker.step(begin_ns / 1'000'000);
-    end_step();
     now_ns = monotonic_ns();
     stepping_ns_ += now_ns - begin_ns;
     now_ns = pump_->pump(Env(), now_ns);
@@ -157,10 +144,8 @@ void EngineWrap::before_sleep() {
 }
 
 void EngineWrap::kick(std::uint64_t begin_ns) {
-  if (phase_ != Phase::running || stepping_ || !steps_itself()) return;
-  begin_step();
+  if (phase_ != Phase::running || !steps_itself()) return;
   engine_->worker(0).run_commands(begin_ns / 1'000'000);
-  end_step();
   const std::uint64_t now_ns = monotonic_ns();
   stepping_ns_ += now_ns - begin_ns;
   if (!pump_->pumping()) plan_next_turn(now_ns);
@@ -255,7 +240,7 @@ void EngineWrap::take_down() {
   const bool has_loop = host_loop_.is_open();
   if (has_loop) host_loop_.close([](void* self) { static_cast<EngineWrap*>(self)->release_environment(); }, this);
   engine_->shut_down();
-  payload_buffers_.close();
+  payload_buffers_->close();
   close_bell();
   if (!has_loop) release_environment();
 }

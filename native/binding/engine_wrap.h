@@ -71,9 +71,6 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   bool start_adaptive();
   bool open_bell();
   void close_bell();
-  // Around the steps of this thread, which may call V8 for memory and must not be entered anew by what they cause.
-  void begin_step();
-  void end_step();
   // Whether the JavaScript thread steps the engine, as opposed to threads.
   bool steps_itself() const;
   // The host's loop says that the port has something, or that the timer fired.
@@ -109,11 +106,10 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   bool destroy_after_pump_ = false;
   bool referenced_ = true;
   bool environment_exits_ = false;
-  bool stepping_ = false;  // this thread, now
   std::uint32_t io_threads_ = 0;
   std::uint32_t handle_ = 0;
-  PayloadBuffers payload_buffers_;
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<PayloadBuffers> payload_buffers_;
   std::unique_ptr<EventPump> pump_;
   Napi::Reference<Napi::Uint8Array> output_;
   std::uint8_t* output_bytes_ = nullptr;

@@ -26,9 +26,9 @@ constexpr std::int64_t kIdleSlabsMax = 512;
 }  // namespace
 
 EventPump::EventPump(EventSource& source, const Napi::Function& deliver, const Napi::Int32Array& ranges,
-                     PayloadBuffers* blocks)
+                     PayloadBuffers* payload_buffers)
     : source_(source),
-      blocks_(blocks),
+      payload_buffers_(payload_buffers),
       ranges_(Napi::Persistent(ranges)),
       rows_(const_cast<Napi::Int32Array&>(ranges).Data()),
       rows_max_(ranges.ElementLength() / kRowWords),
@@ -96,7 +96,7 @@ std::uint64_t EventPump::pump(napi_env env, std::uint64_t now_ns) {
       if (!batch_.empty()) now_ns_ = monotonic_ns();
     }
   }
-  if (blocks_ != nullptr) blocks_->tidy(began_ns_);
+  if (payload_buffers_ != nullptr) payload_buffers_->tidy(began_ns_);
   if (slab_pool_ != nullptr && slab_watch_.idle(began_ns_)) slab_pool_->trim();
   pumping_ = false;
   return now_ns_;
@@ -167,7 +167,7 @@ bool EventPump::take_larges(napi_env env, napi_value* array) {
 }
 
 bool EventPump::buffer_of(napi_env env, const LargePayload& large, napi_value* buffer) {
-  if (large.allocator != nullptr) return blocks_->take(large.block, buffer);
+  if (large.arena != nullptr) return payload_buffers_->take(large, buffer);
   delivered_large_bytes_ += large.length;
   return wrap(env, large, buffer);
 }

@@ -9,7 +9,7 @@
 #include <cstdint>
 
 #include "binding/payload_buffers.h"
-#include "binding/pooled_memory.h"
+#include "binding/pooled_buffers.h"
 #include "core/event_source.h"
 #include "core/idle_watch.h"
 #include "core/limits.h"
@@ -18,9 +18,9 @@ namespace iocp {
 
 class EventPump {
  public:
-  // `blocks`: whose blocks some large payloads are; null where there are none.
+  // `payload_buffers`: of the arenas that some large payloads are in; null where there are none.
   EventPump(EventSource& source, const Napi::Function& deliver, const Napi::Int32Array& ranges,
-            PayloadBuffers* blocks = nullptr);
+            PayloadBuffers* payload_buffers = nullptr);
   EventPump(const EventPump&) = delete;
   EventPump& operator=(const EventPump&) = delete;
 
@@ -48,7 +48,7 @@ class EventPump {
   bool call_deliver(napi_env env, std::uint32_t count, napi_value larges);
 
   EventSource& source_;
-  PayloadBuffers* const blocks_;
+  PayloadBuffers* const payload_buffers_;
   napi_ref deliver_ = nullptr;
   Napi::Reference<Napi::Int32Array> ranges_;
   std::int32_t* rows_;

@@ -5,6 +5,7 @@
 #include <new>
 #include <utility>
 
+#include "core/poison.h"
 #include "port/check.h"
 
 namespace iocp {
@@ -24,6 +25,7 @@ void* BufferPool::acquire() noexcept {
     ++counts_.in_use;
     if (free_ != nullptr) {
       FreeBuffer* buffer = free_;
+      unpoison(buffer, buffer_bytes_);
       free_ = buffer->next;
       --counts_.free;
       ++counts_.reused;
@@ -42,6 +44,7 @@ void* BufferPool::acquire() noexcept {
 
 void BufferPool::release(void* buffer) noexcept {
   if (buffer == nullptr) return;
+  unpoison(buffer, buffer_bytes_);  // whoever had it may have poisoned parts
   {
     ScopedLock guard(mutex_);
     IOCP_CHECK(counts_.in_use > 0);
@@ -50,6 +53,7 @@ void BufferPool::release(void* buffer) noexcept {
     if (keep) {
       free_ = new (buffer) FreeBuffer{free_};
       ++counts_.free;
+      if (buffer_bytes_ > sizeof(FreeBuffer)) poison(free_ + 1, buffer_bytes_ - sizeof(FreeBuffer));
       return;
     }
   }

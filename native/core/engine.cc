@@ -23,12 +23,14 @@ Engine::Engine(const EngineOptions& options, Doorbell doorbell)
       doorbell_(doorbell),
       send_buffers_(kSendBufferBytes, options.max_free_buffers),
       read_buffers_(read_buffer_bytes(options), options.max_free_buffers),
+      payload_arenas_(kArenaBytes, kIdleArenasMax),
       table_(options.lanes, options.max_free_contexts),
       outgoing_(options.lanes),
       roster_(std::make_shared<Roster>(*this)) {
   IOCP_CHECK(options.lanes >= 1 && options.lanes <= kIoThreadsMax);
   IOCP_CHECK(options.pending_reads >= 1 && options.pending_reads <= kPendingReadsMax);
   IOCP_CHECK(options.workers_per_lane == 1 || Port::kSharedByWorkers);
+  payload_arenas_.admit(!options.deliver_to_workers);
   for (std::uint32_t i = 0; i < options.lanes; ++i) {
     lanes_.push_back(std::make_unique<Lane>(i));
     lanes_.back()->wake_operation.tag = static_cast<std::uint8_t>(Tag::wake);
@@ -58,6 +60,11 @@ Status Engine::start() {
 
 void Engine::hand_over(std::uint32_t lane, bool to_threads) {
   if (lanes_[lane]->stepped_by_threads.exchange(to_threads, std::memory_order_seq_cst) != to_threads) ++hand_overs_;
+}
+
+void Engine::trim_payload_arenas() noexcept {
+  for (const std::unique_ptr<Worker>& worker : workers_) worker->give_arena_back();
+  payload_arenas_.trim();
 }
 
 // --- events --------------------------------------------------------------------------------------------------

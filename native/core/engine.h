@@ -22,6 +22,7 @@
 #include "core/lane.h"
 #include "core/mailbox.h"
 #include "core/outgoing.h"
+#include "core/payload_arena.h"
 #include "core/roster.h"
 #include "port/port.h"
 
@@ -93,10 +94,11 @@ class Engine final : public EventSource {
 
   const EngineOptions& options() const noexcept { return options_; }
 
-  // Whence large payloads get memory while the owner steps; outlives the engine. Before start(), and not when packages
-  // are for logical workers, to whom the owner's blocks mean nothing. Null, as at first: the C library's.
-  void use(PayloadAllocator* allocator) noexcept { payload_allocator_ = allocator; }
-  PayloadAllocator* payload_allocator() const noexcept { return payload_allocator_; }
+  // Where large payloads are received. None when packages are for logical workers: an arena holds payloads of several
+  // contexts, and has one owner.
+  PayloadArenas& payload_arenas() noexcept { return payload_arenas_; }
+  // Gives memory of arenas back that nobody has wanted for a while.
+  void trim_payload_arenas() noexcept;
 
   // Opens the ports. Anything but ok leaves nothing open.
   Status start();
@@ -293,12 +295,12 @@ class Engine final : public EventSource {
   const Doorbell doorbell_;
   BufferPool send_buffers_;
   BufferPool read_buffers_;
+  PayloadArenas payload_arenas_;
   ContextTable table_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<std::unique_ptr<Worker>> workers_;
   Outgoing outgoing_;  // collected while a batch is queued
   const std::shared_ptr<Roster> roster_;
-  PayloadAllocator* payload_allocator_ = nullptr;
   DiskQueue disk_;
   std::map<std::uint32_t, FileTransferPointer> files_;
 

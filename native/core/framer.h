@@ -11,7 +11,7 @@
 #include "core/framing.h"
 #include "core/limits.h"
 #include "core/mailbox.h"
-#include "core/receiving_run.h"
+#include "core/payload_allocator.h"
 #include "port/check.h"
 
 namespace iocp {
@@ -68,7 +68,7 @@ class Framer {
 
   // Where a run would have to begin for the package being received to go on into it; null: no run can.
   const std::uint8_t* block_end() const noexcept {
-    const bool in_block = partial_ != nullptr && partial_->known && partial_->allocator != nullptr;
+    const bool in_block = partial_ != nullptr && partial_->known && partial_->arena != nullptr;
     return in_block ? partial_->memory + partial_->frame.total + kSurplusMax : nullptr;
   }
   // Where bytes are to be received into a run, `most` at most: what is missing of the package being received, which
@@ -76,8 +76,8 @@ class Framer {
   MutableBytes run_target(const ReceivingRun& run, std::size_t most) const noexcept;
 
   // `Sink`: bool package(ConstBytes) and bool large(const LargePayload&), false = no room. Large payloads are copied
-  // into blocks of `allocator`, if there is one and it has them. `run`: not null, the bytes were received at its
-  // run_target(), and large packages stay where they are.
+  // into blocks of `allocator`, if there is one and it has them. `run`: not null, it is that allocator's, the bytes
+  // were received at its run_target(), and large packages stay where they are.
   template <typename Sink>
   FeedResult feed(const Framing& framing, ConstBytes bytes, Sink& sink, PayloadAllocator* allocator = nullptr,
                   ReceivingRun* run = nullptr) noexcept;
@@ -98,17 +98,10 @@ class Framer {
     std::size_t received = 0;
     bool known = false;  // frame is valid
     Frame frame;
-    PayloadAllocator* allocator = nullptr;  // null: memory is the C library's
-    std::uint32_t block = 0;
-    std::uint32_t offset = 0;  // of memory, in what the block's owner hands on
+    PayloadArena* arena = nullptr;  // null: memory is the C library's
 
     LargePayload payload() const noexcept {
-      return {memory,
-              memory + frame.payload_offset,
-              static_cast<std::size_t>(frame.payload_length),
-              allocator,
-              block,
-              offset + static_cast<std::uint32_t>(frame.payload_offset)};
+      return {memory, memory + frame.payload_offset, static_cast<std::size_t>(frame.payload_length), arena};
     }
     void free_memory() const noexcept { payload().free(); }
   };
@@ -129,12 +122,12 @@ class Framer {
   template <typename Sink>
   bool emit_partial(Sink& sink) noexcept;
   // Begins a package that is not all there. False: out of memory.
-  bool begin_partial(const Frame& frame, ConstBytes bytes, ReceivingRun* run) noexcept;
+  bool begin_partial(const Frame& frame, ConstBytes bytes, PayloadAllocator* allocator, ReceivingRun* run) noexcept;
   // The package's memory from now on is that block, which has room for all of it.
-  void take_block(PayloadAllocator& allocator, const PayloadAllocator::Block& block) noexcept;
-  // A large package among `package`'s bytes, as a block where it lies.
+  void take_block(const PayloadAllocator::Block& block) noexcept;
+  // A large payload, as a block where it lies.
   template <typename Sink>
-  static bool emit_in_place(ConstBytes package, ConstBytes payload, Sink& sink, ReceivingRun& run) noexcept;
+  static bool emit_in_place(ConstBytes payload, Sink& sink, ReceivingRun& run) noexcept;
   template <typename Sink>
   static Outcome emit_copy(ConstBytes payload, Sink& sink, PayloadAllocator* allocator) noexcept;
   // Memory for a payload that is copied; none: memory is exhausted.
@@ -204,14 +197,14 @@ inline bool Framer::grow(std::size_t wanted) noexcept {
 
 inline bool Framer::move_into_block(PayloadAllocator& allocator) noexcept {
   const Frame& frame = partial_->frame;
-  const bool worth_it = partial_->allocator == nullptr && fits_block(frame) && partial_->received <= kMovedBytesMax;
+  const bool worth_it = partial_->arena == nullptr && fits_block(frame) && partial_->received <= kMovedBytesMax;
   if (!worth_it) return false;
   const auto total = static_cast<std::size_t>(frame.total);
   const PayloadAllocator::Block block = allocator.acquire(total + kSurplusMax);
   if (block.memory == nullptr) return false;
   std::memcpy(block.memory, partial_->memory, partial_->received);
   partial_->free_memory();
-  take_block(allocator, block);
+  take_block(block);
   return true;
 }
 
@@ -228,34 +221,25 @@ inline bool Framer::append(ConstBytes bytes) noexcept {
   return true;
 }
 
-inline bool Framer::begin_partial(const Frame& frame, ConstBytes bytes, ReceivingRun* run) noexcept {
+inline bool Framer::begin_partial(const Frame& frame, ConstBytes bytes, PayloadAllocator* allocator,
+                                  ReceivingRun* run) noexcept {
   partial_ = new (std::nothrow) Partial;
   if (partial_ == nullptr) return false;
   partial_->known = frame.verdict == Frame::Verdict::known;
   partial_->frame = frame;
-  if (run == nullptr || !fits_block(frame)) return append(bytes);
-  const std::size_t wanted = static_cast<std::size_t>(frame.total) + kSurplusMax;
-  if (run->has_room(bytes.data(), wanted)) {
-    take_block(*run->allocator(), run->at(bytes.data()));
-    run->claim(bytes.data() + wanted);
-    return append(bytes);
+  if (run != nullptr && fits_block(frame)) {
+    const std::size_t wanted = static_cast<std::size_t>(frame.total) + kSurplusMax;
+    const bool stays = run->has_room(bytes.data(), wanted);
+    const PayloadAllocator::Block block = stays ? run->claim(bytes.data(), wanted) : allocator->acquire(wanted);
+    if (block.memory != nullptr) take_block(block);
   }
-  // A block of the run holds the bytes until they are copied: the next one may be somewhere else.
-  const std::uint32_t here = run->at(bytes.data()).number;
-  run->claim(bytes.data() + bytes.size());
-  const PayloadAllocator::Block block = run->allocator()->acquire(wanted);
-  if (block.memory != nullptr) take_block(*run->allocator(), block);
-  const bool copied = append(bytes);
-  run->allocator()->release(here);
-  return copied;
+  return append(bytes);
 }
 
-inline void Framer::take_block(PayloadAllocator& allocator, const PayloadAllocator::Block& block) noexcept {
+inline void Framer::take_block(const PayloadAllocator::Block& block) noexcept {
   partial_->memory = block.memory;
   partial_->capacity = static_cast<std::size_t>(partial_->frame.total);
-  partial_->allocator = &allocator;
-  partial_->block = block.number;
-  partial_->offset = block.offset;
+  partial_->arena = block.arena;
 }
 
 inline std::size_t Framer::bytes_to_learn(const Framing& framing, std::size_t available) const noexcept {
@@ -285,9 +269,7 @@ inline LargePayload Framer::make_large(std::size_t bytes, PayloadAllocator* allo
       allocator != nullptr && bytes <= kPartialBytesFirst ? allocator->acquire(bytes) : PayloadAllocator::Block{};
   if (block.memory != nullptr) {
     large.memory = block.memory;
-    large.allocator = allocator;
-    large.block = block.number;
-    large.offset = block.offset;
+    large.arena = block.arena;
   } else {
     large.memory = static_cast<std::uint8_t*>(std::malloc(bytes));
   }
@@ -316,7 +298,7 @@ bool Framer::emit_partial(Sink& sink) noexcept {
     if (!sink.large(partial_->payload())) return false;
     // The sink owns it now.
     partial_->memory = nullptr;
-    partial_->allocator = nullptr;
+    partial_->arena = nullptr;
   }
   reset();
   return true;
@@ -363,10 +345,9 @@ FeedResult Framer::continue_partial(const Framing& framing, ConstBytes bytes, Si
 }
 
 template <typename Sink>
-bool Framer::emit_in_place(ConstBytes package, ConstBytes payload, Sink& sink, ReceivingRun& run) noexcept {
-  const PayloadAllocator::Block block = run.at(payload.data());
-  const LargePayload large = {block.memory, block.memory, payload.size(), run.allocator(), block.number, block.offset};
-  run.claim(package.data() + package.size());
+bool Framer::emit_in_place(ConstBytes payload, Sink& sink, ReceivingRun& run) noexcept {
+  const PayloadAllocator::Block block = run.claim(payload.data(), payload.size());
+  const LargePayload large = {block.memory, block.memory, payload.size(), block.arena};
   if (sink.large(large)) return true;
   large.free();
   return false;
@@ -389,15 +370,14 @@ FeedResult Framer::feed(const Framing& framing, ConstBytes bytes, Sink& sink, Pa
       return result;
     }
     if (frame.verdict == Frame::Verdict::incomplete || frame.total > rest.size()) {
-      if (!begin_partial(frame, rest, run)) result.outcome = Outcome::out_of_memory;
+      if (!begin_partial(frame, rest, allocator, run)) result.outcome = Outcome::out_of_memory;
       if (partial_ != nullptr) result.consumed = bytes.size();
       return result;
     }
     const ConstBytes payload =
         rest.subspan(static_cast<std::size_t>(frame.payload_offset), static_cast<std::size_t>(frame.payload_length));
     if (run != nullptr && payload.size() > kInlinePayloadMax) {
-      const ConstBytes package = rest.first(static_cast<std::size_t>(frame.total));
-      result.outcome = emit_in_place(package, payload, sink, *run) ? Outcome::drained : Outcome::no_room;
+      result.outcome = emit_in_place(payload, sink, *run) ? Outcome::drained : Outcome::no_room;
     } else {
       result.outcome = emit_copy(payload, sink, allocator);
     }

@@ -40,6 +40,11 @@ constexpr std::uint32_t kSlabIndexMax = 1023;
 // really arrives, so that a header alone cannot claim megabytes.
 constexpr std::size_t kPartialBytesFirst = 128 * 1024 + 128;
 
+// What large payloads are received into: seven of 64 KiB. Whoever keeps a payload keeps its arena.
+constexpr std::size_t kArenaBytes = 512 * 1024;
+// 48 MiB. V8 collects young Buffers when they hold 32 MiB; others are being received into or read.
+constexpr std::int64_t kIdleArenasMax = 96;
+
 // Where large packages follow each other: what one read may fetch of them, and what must be free for it, which is one
 // and the bytes read beyond it.
 constexpr std::size_t kRunReadBytes = 256 * 1024;

@@ -188,9 +188,10 @@ bool Mailbox::Writer::large(std::uint32_t slot, const LargePayload& payload) {
     return true;
   }
   if (!box.overflow_.empty() || box.large_bytes_ >= kLargeWaitingBytesMax) return false;
-  // Memory of the C library is wrapped from the payload on; a block is handed over whole.
-  const bool block = payload.allocator != nullptr;
-  const std::uint32_t place[] = {block ? static_cast<std::uint32_t>(payload.length) : 0, block ? payload.offset : 0};
+  // Memory of the C library is wrapped from the payload on; an arena is handed over whole.
+  const bool shared = payload.arena != nullptr;
+  const std::uint32_t place[] = {shared ? static_cast<std::uint32_t>(payload.length) : 0,
+                                 shared ? payload.arena->offset_of(payload.payload) : 0};
   std::uint8_t* at = box.reserve(record_bytes(sizeof place));
   if (at == nullptr) return false;
   const RecordHeader header = {static_cast<std::uint32_t>(RecordKind::large), slot, sizeof place, 0};

@@ -21,6 +21,7 @@ Worker::Worker(Engine& engine, Lane& lane)
     : engine_(engine),
       lane_(lane),
       scratch_(new std::uint8_t[kScratchBytes]),
+      payload_allocator_(engine.payload_arenas()),
       series_room_(series_room(engine.options().framing)) {}
 
 bool Worker::has_work() const {

@@ -15,7 +15,7 @@
 #include "core/engine.h"
 #include "core/lane.h"
 #include "core/limits.h"
-#include "core/receiving_run.h"
+#include "core/payload_allocator.h"
 #include "port/port.h"
 
 namespace iocp {
@@ -39,6 +39,9 @@ class Worker {
   std::int32_t sleep_limit_ms(std::uint64_t now_ms);
 
   Lane& lane() noexcept { return lane_; }
+
+  // ANY_THREAD. Memory for large payloads that is begun but not in use at this moment is no longer kept for later.
+  void give_arena_back() noexcept { payload_allocator_.give_back(); }
 
  private:
   // --- the turn (worker.cc) ------------------------------------------------------------------------------------
@@ -219,6 +222,7 @@ class Worker {
   std::size_t finished_next_ = 0;
   std::vector<Command> commands_;
   std::unique_ptr<std::uint8_t[]> scratch_;
+  PayloadAllocator payload_allocator_;
   const std::size_t series_room_;
   std::vector<std::shared_ptr<LogicalWorker>> touched_;  // for whom something was written in this turn; each once
 };

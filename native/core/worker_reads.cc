@@ -87,7 +87,7 @@ bool Worker::waits_with_buffers(ClientContext& context) {
   if (!engine_.options().zero_byte_reads) return true;
   if (!context.busy) return false;
   // The rest of a large package is better received in its place than through one pooled buffer.
-  return engine_.options().pending_reads > 1 || context.framer.direct_target().empty();
+  return engine_.options().pending_reads > 1 || context.framer.direct_target(&payload_allocator_).empty();
 }
 
 // --- zero-byte reads -----------------------------------------------------------------------------------------
@@ -179,17 +179,15 @@ void Worker::read_until_empty(ClientContext& context) {
 
 // Where large packages follow each other they are received behind each other, as many as come, and stay there.
 ReceivingRun Worker::open_run(ClientContext& context) {
-  PayloadAllocator* const allocator = engine_.payload_allocator();
   const std::uint64_t expected = context.framer.expected_large();
-  const bool starts = expected > 0 && expected <= kPartialBytesFirst;
-  const std::uint8_t* const behind = starts ? nullptr : context.framer.block_end();
-  if (allocator == nullptr || (!starts && behind == nullptr)) return {};
-  return {allocator, allocator->open(starts ? kRunBytesMin : Framer::kSurplusMax, behind)};
+  if (expected > 0 && expected <= kPartialBytesFirst) return payload_allocator_.open(kRunBytesMin);
+  const std::uint8_t* const behind = context.framer.block_end();
+  return behind == nullptr ? ReceivingRun() : payload_allocator_.open(Framer::kSurplusMax, behind);
 }
 
 MutableBytes Worker::read_target(ClientContext& context, const ReceivingRun& run) {
   if (!run.empty()) return context.framer.run_target(run, kRunReadBytes);
-  const MutableBytes direct = context.framer.direct_target(engine_.payload_allocator());
+  const MutableBytes direct = context.framer.direct_target(&payload_allocator_);
   if (!direct.empty()) return direct;
   return {scratch_.get(), context.framer.expected_large() > 0 ? Framer::kSurplusMax : kScratchBytes};
 }
@@ -423,7 +421,7 @@ std::size_t Worker::feed_packages(ClientContext& context, ConstBytes bytes, Rece
   {
     Mailbox::Writer writer(mailbox_of(context));
     PackageSink sink{writer, context.slot, engine_.options().file_transfer ? &chunks : nullptr};
-    result = context.framer.feed(framing, bytes, sink, engine_.payload_allocator(), run);
+    result = context.framer.feed(framing, bytes, sink, &payload_allocator_, run);
     context.packages_received += sink.packages;
     add(lane_.counters.packages_received, sink.packages);
   }

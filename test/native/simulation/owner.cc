@@ -22,8 +22,6 @@ Owner::Owner(const iocp::EngineOptions& options, const OwnerHabits& habits, Dire
       owed_(options.lanes, 0),
       seats_(options.lanes),
       output_(options.framing) {
-  blocks_.admitted = false;
-  engine_.use(&blocks_);
   REQUIRE(engine_.start() == iocp::Status::ok);
   for (std::uint32_t lane = 0; lane < options.lanes; ++lane) {
     supply(lane);
@@ -58,11 +56,10 @@ bool Owner::step(std::uint64_t now_ms) {
     }
     const bool collected = worker.collect(0) > 0;
     busy = busy || collected || worker.has_work() || worker.sleep_limit_ms(now_ms) == 0;
-    // As the memory of JavaScript: for nobody but the owner, and not always.
-    blocks_.admitted = random_.chance(90);
-    blocks_.beyond = random_.chance(50) ? 0 : random_.below(400'000);
+    // A host may admit none, which is found out later than the first; and what lies idle is given back.
+    engine_.payload_arenas().admit(random_.chance(90));
+    if (random_.chance(2)) engine_.trim_payload_arenas();
     worker.step(now_ms);
-    blocks_.admitted = false;
   }
   return busy;
 }

@@ -12,7 +12,6 @@
 #include "core/worker.h"
 #include "simulation/traffic.h"
 #include "support/output_batch.h"
-#include "support/payload_blocks.h"
 
 namespace simulation {
 
@@ -65,7 +64,7 @@ class Owner {
   std::uint32_t refused() const { return refused_; }
   std::uint32_t connect_failures() const { return connect_failures_; }
   std::uint32_t hand_overs() const { return hand_overs_; }
-  std::uint32_t blocks_acquired() const { return blocks_.acquired(); }
+  std::uint64_t arenas_begun() { return engine_.payload_arenas().counts().allocated; }
 
  private:
   struct Context {
@@ -112,7 +111,6 @@ class Owner {
   Directory& directory_;
   Random& random_;
   OwnerHabits habits_;
-  test::PayloadBlocks blocks_;
   iocp::Engine engine_;
   std::map<std::uint32_t, std::unique_ptr<std::uint8_t[]>> slabs_;
   std::vector<std::uint32_t> owed_;  // slabs each lane waits for

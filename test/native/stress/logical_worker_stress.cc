@@ -122,7 +122,7 @@ class Echo {
         const iocp::LargePayload& payload = batch.larges[(*large)++];
         const ConstBytes bytes(payload.payload, payload.length);
         static_cast<void>(worker_->send(slot, generations_.at(slot), bytes, 0));
-        std::free(payload.memory);
+        payload.free();
         return;
       }
       case RecordKind::ended:

@@ -303,7 +303,7 @@ void Owner::on_large(Peer peer) {
   if (next_large_ >= batch_.larges.size()) return complain("a large record without its payload");
   const iocp::LargePayload& payload = batch_.larges[next_large_++];
   handler_.package(*this, peer, ConstBytes(payload.payload, payload.length));
-  std::free(payload.memory);
+  payload.free();
 }
 
 }  // namespace stress

@@ -53,8 +53,8 @@ struct Sink {
     if (refuses()) return false;
     ++large_packages;
     packages.push_back(copy_of(ConstBytes(payload.payload, payload.length)));
-    large_blocks += payload.allocator != nullptr ? 1 : 0;
-    offset_in_block = payload.offset;
+    large_blocks += payload.arena != nullptr ? 1 : 0;
+    if (payload.arena != nullptr) offset_in_block = payload.arena->offset_of(payload.payload);
     payload.free();
     return true;
   }

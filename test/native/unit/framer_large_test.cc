@@ -1,4 +1,4 @@
-// Large packages: received straight into memory of their own, into a block of the owner's, or several into a run, and
+// Large packages: received straight into memory of their own, into a block of an arena, or several into a run, and
 // the same bytes whichever it was.
 #include "core/framer.h"
 
@@ -6,9 +6,9 @@
 #include <cstring>
 #include <memory>
 
-#include "core/receiving_run.h"
-#include "support/payload_blocks.h"
+#include "core/payload_allocator.h"
 #include "support/test.h"
+#include "unit/arenas.h"
 #include "unit/framer_fixture.h"
 #include "unit/random.h"
 
@@ -20,6 +20,7 @@ using iocp::MutableBytes;
 using iocp::PayloadAllocator;
 using iocp::ReceivingRun;
 using unit::add_package;
+using unit::Arenas;
 using unit::Bytes;
 using unit::bytes_of;
 using unit::expect_packages;
@@ -32,7 +33,7 @@ using unit::Stream;
 
 TEST("framer: bytes received straight into a large package are the same bytes") {
   Random random;
-  test::PayloadBlocks blocks;
+  Arenas host(iocp::kRunBytesMin);
   int direct_reads = 0;
   int in_blocks = 0;
   for (int turn = 0; turn < 24; ++turn) {
@@ -45,8 +46,8 @@ TEST("framer: bytes received straight into a large package are the same bytes") 
     sink.refuse_percent = 20;
     for (std::size_t at = 0; at < stream.wire.size();) {
       const std::size_t left = stream.wire.size() - at;
-      blocks.admitted = random.chance(80);
-      const MutableBytes target = framer.direct_target(&blocks);
+      host.arenas.admit(random.chance(80));
+      const MutableBytes target = framer.direct_target(&host.allocator);
       if (target.empty()) {
         const auto most = framer.expected_large() > 0 ? Framer::kSurplusMax : 30'000;
         const std::size_t count = std::min(left, static_cast<std::size_t>(random.between(1, most)));
@@ -75,7 +76,7 @@ TEST("framer: bytes received into runs are the same bytes, whatever comes betwee
   int beyond_a_package = 0;
   int in_blocks = 0;
   for (int turn = 0; turn < 60; ++turn) {
-    test::PayloadBlocks blocks;
+    Arenas host(iocp::kRunBytesMin + static_cast<std::size_t>(random.below(300'000)));
     Stream stream;
     const bool alike = random.chance(50);
     const auto size = static_cast<std::size_t>(random.between(kInlinePayloadMax + 1, 60'000));
@@ -89,17 +90,14 @@ TEST("framer: bytes received into runs are the same bytes, whatever comes betwee
     sink.refuse_percent = 20;
     for (std::size_t at = 0; at < stream.wire.size();) {
       const ConstBytes left = ConstBytes(stream.wire).subspan(at);
-      blocks.admitted = random.chance(80);
-      blocks.beyond = static_cast<std::size_t>(random.below(300'000));
+      host.arenas.admit(random.chance(80));
       const std::uint8_t* const behind = framer.block_end();
       Framer::Surplus surplus;
-      ReceivingRun run;
-      if ((framer.expected_large() > 0 && framer.expected_large() <= iocp::kPartialBytesFirst) || behind != nullptr) {
-        const std::size_t least = behind == nullptr ? iocp::kRunBytesMin : Framer::kSurplusMax;
-        run = ReceivingRun(&blocks, blocks.open(least, behind));
-      }
+      const bool expected = framer.expected_large() > 0 && framer.expected_large() <= iocp::kPartialBytesFirst;
+      const std::size_t least = behind == nullptr ? iocp::kRunBytesMin : Framer::kSurplusMax;
+      ReceivingRun run = expected || behind != nullptr ? host.allocator.open(least, behind) : ReceivingRun();
       Bytes scratch(30'000);
-      const MutableBytes direct = run.empty() ? framer.direct_target(&blocks) : framer.run_target(run, 200'000);
+      const MutableBytes direct = run.empty() ? framer.direct_target(&host.allocator) : framer.run_target(run, 200'000);
       const MutableBytes target = direct.empty() ? MutableBytes(scratch) : direct;
       const std::size_t most = random.chance(50) ? target.size() : static_cast<std::size_t>(random.between(1, 3'000));
       ConstBytes bytes = left.first(std::min({left.size(), target.size(), most}));
@@ -108,7 +106,7 @@ TEST("framer: bytes received into runs are the same bytes, whatever comes betwee
       if (!run.empty()) {
         ++reads;
         beyond_a_package += behind != nullptr && bytes.size() > 100'000 ? 1 : 0;
-        const FeedResult result = framer.feed({}, ConstBytes(target).first(bytes.size()), sink, &blocks, &run);
+        const FeedResult result = framer.feed({}, ConstBytes(target).first(bytes.size()), sink, &host.allocator, &run);
         REQUIRE(result.outcome == Outcome::drained || result.outcome == Outcome::no_room);
         bytes = bytes.subspan(result.consumed);  // what a worker keeps aside
         if (result.outcome == Outcome::drained) REQUIRE(bytes.empty());
@@ -126,8 +124,7 @@ TEST("framer: bytes received into runs are the same bytes, whatever comes betwee
 }
 
 TEST("framer: large packages that came into a run are blocks of it, and so is one that is still coming") {
-  test::PayloadBlocks blocks;
-  blocks.beyond = 200'000;
+  Arenas host;
   Framer framer;
   Sink sink;
   Stream stream;
@@ -138,32 +135,37 @@ TEST("framer: large packages that came into a run are blocks of it, and so is on
   CHECK_EQ(framer.expected_large(), 40'000U);
   CHECK(framer.block_end() == nullptr);
 
-  // Whole ones, and the next one's header, as far as `most` goes.
-  ReceivingRun run(&blocks, blocks.open(iocp::kRunBytesMin, nullptr));
-  CHECK_EQ(framer.run_target(run, 100'000).size(), 80'000U + Framer::kSurplusMax);
-  const MutableBytes target = framer.run_target(run, 125'000);
-  CHECK_EQ(target.size(), 120'000U + Framer::kSurplusMax);
-  CHECK(target.data() == run.begin());
   const auto put = [&](const MutableBytes& where, std::size_t at, std::size_t count) {
     std::memcpy(where.data(), wire.data() + at, count);
     return ConstBytes(where).first(count);
   };
-  CHECK(framer.feed({}, put(target, 40'000, 60'000), sink, &blocks, &run).outcome == Outcome::drained);
+  std::uint8_t* begin = nullptr;
+  {
+    // Whole ones, and the next one's header, as far as `most` goes.
+    ReceivingRun run = host.allocator.open(iocp::kRunBytesMin);
+    begin = run.begin();
+    CHECK_EQ(framer.run_target(run, 100'000).size(), 80'000U + Framer::kSurplusMax);
+    const MutableBytes target = framer.run_target(run, 125'000);
+    CHECK_EQ(target.size(), 120'000U + Framer::kSurplusMax);
+    CHECK(target.data() == begin);
+    CHECK(framer.feed({}, put(target, 40'000, 60'000), sink, &host.allocator, &run).outcome == Outcome::drained);
+  }
   CHECK_EQ(sink.large_blocks, 1);
-  CHECK_EQ(sink.offset_in_block, 1'004U);
-  CHECK_EQ(blocks.outstanding(), 1U);  // the one that is coming
-  CHECK(framer.block_end() == run.begin() + 80'000 + Framer::kSurplusMax);
-
-  // It goes on where it is, and past its end.
-  ReceivingRun next(&blocks, blocks.open(Framer::kSurplusMax, framer.block_end()));
-  CHECK(next.begin() == framer.block_end());
-  const MutableBytes more = framer.run_target(next, 100'000);
-  CHECK(more.data() == run.begin() + 60'000);
-  CHECK_EQ(more.size(), 20'000U + 40'000U + Framer::kSurplusMax);
-  CHECK(framer.feed({}, put(more, 100'000, 60'000), sink, &blocks, &next).outcome == Outcome::drained);
+  CHECK_EQ(sink.offset_in_block, 4U);
+  CHECK(framer.block_end() == begin + 80'000 + Framer::kSurplusMax);
+  {
+    // It goes on where it is, and past its end.
+    ReceivingRun run = host.allocator.open(Framer::kSurplusMax, framer.block_end());
+    CHECK(run.begin() == framer.block_end());
+    const MutableBytes more = framer.run_target(run, 100'000);
+    CHECK(more.data() == begin + 60'000);
+    CHECK_EQ(more.size(), 20'000U + 40'000U + Framer::kSurplusMax);
+    CHECK(framer.feed({}, put(more, 100'000, 60'000), sink, &host.allocator, &run).outcome == Outcome::drained);
+  }
   CHECK_EQ(sink.large_blocks, 3);
-  CHECK_EQ(sink.offset_in_block, 1'000U + 80'000U + 4U);
-  CHECK_EQ(blocks.outstanding(), 0U);
+  CHECK_EQ(sink.offset_in_block, 80'000U + 4U);
+  CHECK_EQ(host.in_use(), 0U);
+  CHECK_EQ(host.begun(), 1U);
   CHECK(framer.feed({}, wire.subspan(160'000), sink).outcome == Outcome::drained);
   expect_packages(stream, sink, framer);
 }
@@ -171,7 +173,7 @@ TEST("framer: large packages that came into a run are blocks of it, and so is on
 TEST(
     "framer: a package that does not fit into what is left of a run moves to a block, and one that is refused gives "
     "its up") {
-  test::PayloadBlocks blocks;
+  Arenas host(iocp::kRunBytesMin);
   Framer framer;
   Sink sink;
   Stream stream;
@@ -179,28 +181,31 @@ TEST(
   const auto wire = ConstBytes(stream.wire);
   CHECK(framer.feed({}, wire.first(100'000), sink).outcome == Outcome::drained);
   {
-    ReceivingRun run(&blocks, blocks.open(iocp::kRunBytesMin, nullptr));
+    ReceivingRun run = host.allocator.open(iocp::kRunBytesMin);
     std::memcpy(run.begin(), wire.data() + 100'000, 120'000);
     sink.refuse_all = true;
-    const FeedResult refused = framer.feed({}, ConstBytes(run.begin(), 120'000), sink, &blocks, &run);
+    const FeedResult refused = framer.feed({}, ConstBytes(run.begin(), 120'000), sink, &host.allocator, &run);
     CHECK(refused.outcome == Outcome::no_room);
     CHECK_EQ(refused.consumed, 0U);
-    CHECK_EQ(blocks.outstanding(), 0U);
     sink.refuse_all = false;
   }
-  ReceivingRun run(&blocks, blocks.open(iocp::kRunBytesMin, nullptr));
-  std::memcpy(run.begin(), wire.data() + 100'000, 120'000);
-  CHECK(framer.feed({}, ConstBytes(run.begin(), 120'000), sink, &blocks, &run).outcome == Outcome::drained);
+  CHECK_EQ(host.in_use(), 0U);
+  {
+    ReceivingRun run = host.allocator.open(iocp::kRunBytesMin);
+    std::memcpy(run.begin(), wire.data() + 100'000, 120'000);
+    CHECK(framer.feed({}, ConstBytes(run.begin(), 120'000), sink, &host.allocator, &run).outcome == Outcome::drained);
+  }
   CHECK_EQ(framer.partial_received(), 20'000U);
   CHECK(framer.block_end() != nullptr);
-  CHECK_EQ(blocks.outstanding(), 1U);
+  CHECK_EQ(host.in_use(), 1U);  // the first one went with its package
   CHECK(framer.feed({}, wire.subspan(220'000), sink).outcome == Outcome::drained);
   CHECK_EQ(sink.large_blocks, 2);
+  CHECK_EQ(host.in_use(), 0U);
   expect_packages(stream, sink, framer);
 }
 
 TEST("framer: a run that holds nothing large stays until what does not fit into it was moved") {
-  test::PayloadBlocks blocks;
+  Arenas host(iocp::kRunBytesMin);
   Framer framer;
   Sink sink;
   Stream stream;
@@ -209,42 +214,42 @@ TEST("framer: a run that holds nothing large stays until what does not fit into 
   add_package(&stream, Bytes(iocp::kPartialBytesFirst - 4, 'c'));
   const auto wire = ConstBytes(stream.wire);
   CHECK(framer.feed({}, wire.first(20'004), sink).outcome == Outcome::drained);
-  ReceivingRun run(&blocks, blocks.open(iocp::kRunBytesMin, nullptr));
+  ReceivingRun run = host.allocator.open(iocp::kRunBytesMin);
   std::memcpy(run.begin(), wire.data() + 20'004, 50'000);
-  CHECK(framer.feed({}, ConstBytes(run.begin(), 50'000), sink, &blocks, &run).outcome == Outcome::drained);
-  CHECK_EQ(blocks.outstanding(), 1U);
+  CHECK(framer.feed({}, ConstBytes(run.begin(), 50'000), sink, &host.allocator, &run).outcome == Outcome::drained);
+  CHECK_EQ(host.arenas.counts().in_use, 2U);
   CHECK(framer.feed({}, wire.subspan(70'004), sink).outcome == Outcome::drained);
   CHECK_EQ(sink.large_blocks, 1);
   expect_packages(stream, sink, framer);
 }
 
-TEST("framer: a large package that has hardly begun is received into a block of the owner's") {
-  test::PayloadBlocks blocks;
+TEST("framer: a large package that has hardly begun is received into a block of an arena") {
+  Arenas host;
   Framer framer;
   Sink sink;
   Stream stream;
   add_package(&stream, Bytes(40'000, 'x'));
   framer.feed({}, ConstBytes(stream.wire).first(Framer::kSurplusMax), sink);
-  const MutableBytes target = framer.direct_target(&blocks);
-  CHECK_EQ(blocks.outstanding(), 1U);
+  const MutableBytes target = framer.direct_target(&host.allocator);
+  CHECK_EQ(host.in_use(), 1U);
   CHECK_EQ(target.size(), 40'004U);  // what is missing, and the surplus
-  CHECK(framer.direct_target(&blocks).data() == target.data());
+  CHECK(framer.direct_target(&host.allocator).data() == target.data());
   std::memcpy(target.data(), stream.wire.data() + Framer::kSurplusMax, stream.wire.size() - Framer::kSurplusMax);
   Framer::Surplus surplus;
   CHECK(framer.direct_received(stream.wire.size() - Framer::kSurplusMax, surplus).empty());
   sink.refuse_all = true;
   CHECK(framer.feed({}, {}, sink).outcome == Outcome::no_room);
-  CHECK_EQ(blocks.outstanding(), 1U);
+  CHECK_EQ(host.in_use(), 1U);
   sink.refuse_all = false;
   CHECK(framer.feed({}, {}, sink).outcome == Outcome::drained);
   CHECK_EQ(sink.large_blocks, 1);
-  CHECK_EQ(sink.offset_in_block, 1'004U);  // the block's own, and the header
-  CHECK_EQ(blocks.outstanding(), 0U);
+  CHECK_EQ(sink.offset_in_block, 4U);
+  CHECK_EQ(host.in_use(), 0U);
   expect_packages(stream, sink, framer);
 }
 
 TEST("framer: without a block, or for what is not worth one, memory is the C library's") {
-  test::PayloadBlocks blocks;
+  Arenas host;
   const auto begin = [](std::uint32_t length, std::size_t arrived, PayloadAllocator* allocator) {
     auto framer = std::make_unique<Framer>();
     Sink sink;
@@ -253,20 +258,19 @@ TEST("framer: without a block, or for what is not worth one, memory is the C lib
     CHECK(!framer->direct_target(allocator).empty());
   };
   begin(40'000, 100, nullptr);
-  begin(80'000, 16 * 1024 + 1, &blocks);                                      // much to copy
-  begin(static_cast<std::uint32_t>(iocp::kPartialBytesFirst), 100, &blocks);  // claims more than a header may
-  CHECK_EQ(blocks.acquired(), 0U);
-  blocks.admitted = false;
-  begin(40'000, 100, &blocks);
-  CHECK_EQ(blocks.acquired(), 0U);
-  blocks.admitted = true;
-  begin(static_cast<std::uint32_t>(iocp::kPartialBytesFirst) - 4, 100, &blocks);
-  CHECK_EQ(blocks.acquired(), 1U);
-  CHECK_EQ(blocks.outstanding(), 0U);  // given back with the half of a package
+  begin(80'000, 16 * 1024 + 1, &host.allocator);                                      // much to copy
+  begin(static_cast<std::uint32_t>(iocp::kPartialBytesFirst), 100, &host.allocator);  // claims more than a header may
+  host.arenas.admit(false);
+  begin(40'000, 100, &host.allocator);
+  CHECK_EQ(host.begun(), 0U);
+  host.arenas.admit(true);
+  begin(static_cast<std::uint32_t>(iocp::kPartialBytesFirst) - 4, 100, &host.allocator);
+  CHECK_EQ(host.begun(), 1U);
+  CHECK_EQ(host.in_use(), 0U);  // given back with the half of a package
 }
 
-TEST("framer: large packages that came whole are copied into blocks of the owner's, as far as it has them") {
-  test::PayloadBlocks blocks;
+TEST("framer: large packages that came whole are copied into arenas, as far as there are any") {
+  Arenas host;
   Framer framer;
   Sink sink;
   Stream stream;
@@ -274,9 +278,9 @@ TEST("framer: large packages that came whole are copied into blocks of the owner
   for (const std::size_t size : {kInlinePayloadMax, kInlinePayloadMax + 1, largest, largest + 1}) {
     add_package(&stream, Bytes(size, 'x'));
   }
-  CHECK(framer.feed({}, stream.wire, sink, &blocks).outcome == Outcome::drained);
-  CHECK_EQ(blocks.acquired(), 2U);
-  CHECK_EQ(blocks.outstanding(), 0U);
+  CHECK(framer.feed({}, stream.wire, sink, &host.allocator).outcome == Outcome::drained);
+  CHECK_EQ(host.begun(), 1U);
+  CHECK_EQ(host.in_use(), 0U);
   CHECK_EQ(sink.large_blocks, 2);
   CHECK_EQ(sink.large_packages, 3);
   expect_packages(stream, sink, framer);
@@ -286,12 +290,12 @@ TEST("framer: large packages that came whole are copied into blocks of the owner
   second.refuse_all = true;
   Stream one;
   add_package(&one, Bytes(40'000, 'y'));
-  CHECK(framer.feed({}, one.wire, second, &blocks).outcome == Outcome::no_room);
-  CHECK_EQ(blocks.acquired(), 3U);
-  CHECK_EQ(blocks.outstanding(), 0U);
+  CHECK(framer.feed({}, one.wire, second, &host.allocator).outcome == Outcome::no_room);
+  CHECK_EQ(host.begun(), 2U);
+  CHECK_EQ(host.in_use(), 0U);
   second.refuse_all = false;
-  blocks.admitted = false;
-  CHECK(framer.feed({}, one.wire, second, &blocks).outcome == Outcome::drained);
+  host.arenas.admit(false);
+  CHECK(framer.feed({}, one.wire, second, &host.allocator).outcome == Outcome::drained);
   CHECK_EQ(second.large_blocks, 0);
   expect_packages(one, second, framer);
 }

@@ -12,8 +12,8 @@
 
 #include "core/lane.h"
 #include "core/limits.h"
-#include "support/payload_blocks.h"
 #include "support/test.h"
+#include "unit/arenas.h"
 #include "unit/random.h"
 
 using iocp::ClientContext;
@@ -313,20 +313,21 @@ TEST("mailbox: large payloads are handed over, not copied") {
   CHECK(fixture.records[0].body == Bytes(99'996, 'L'));
 }
 
-TEST("mailbox: a record says where in its block a payload is, and nothing of one that is wrapped") {
+TEST("mailbox: a record says where in its arena a payload is, and nothing of one that is wrapped") {
   Fixture fixture;
   fixture.supply();
-  test::PayloadBlocks blocks;
-  const iocp::PayloadAllocator::Block block = blocks.acquire(50'000);
+  unit::Arenas host;
+  host.allocator.acquire(9'000).arena->release();
+  const iocp::PayloadAllocator::Block block = host.allocator.acquire(50'000);
   CHECK(fixture.large(1, 20'000, 'w'));
   {
     Mailbox::Writer writer(fixture.box);
-    CHECK(writer.large(2, {block.memory, block.memory + 6, 40'000, &blocks, block.number, 9'006}));
+    CHECK(writer.large(2, {block.memory, block.memory + 6, 40'000, block.arena}));
   }
   CHECK_EQ(fixture.take(), 2U);
   CHECK(fixture.places[0] == (std::array<std::uint32_t, 2>{0, 0}));
-  CHECK(fixture.places[1] == (std::array<std::uint32_t, 2>{40'000, 9'006}));
-  CHECK_EQ(blocks.outstanding(), 0U);
+  CHECK(fixture.places[1] == (std::array<std::uint32_t, 2>{40'000, 9'030}));
+  CHECK_EQ(host.in_use(), 0U);
 }
 
 TEST("mailbox: large payloads that wait are bounded in bytes, and taking them makes room") {
@@ -345,16 +346,16 @@ TEST("mailbox: payloads nobody took are freed with the mailbox") {
   Fixture fixture;
   fixture.supply();
   CHECK(fixture.large(1, 100'000, 'x'));
-  test::PayloadBlocks blocks;
-  const iocp::PayloadAllocator::Block block = blocks.acquire(50'000);
+  unit::Arenas host;
+  const iocp::PayloadAllocator::Block block = host.allocator.acquire(50'000);
   {
     Mailbox box;
     std::array<std::uint64_t, iocp::kSlabBytesMin / 8> slab;
     box.supply(0, reinterpret_cast<std::uint8_t*>(slab.data()), sizeof slab);
     Mailbox::Writer writer(box);
-    CHECK(writer.large(2, {block.memory, block.memory, 50'000, &blocks, block.number}));
+    CHECK(writer.large(2, {block.memory, block.memory, 50'000, block.arena}));
   }
-  CHECK_EQ(blocks.outstanding(), 0U);
+  CHECK_EQ(host.in_use(), 0U);
 }
 
 TEST("mailbox: the doorbell is asked for once per change from idle to busy") {

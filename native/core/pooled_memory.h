@@ -1,8 +1,5 @@
-// Memory of a pool that one Buffer wraps. It goes back to the pool when V8 has collected what the Buffer's memory has
-// become (a listener may have transferred it) and nobody here may write to it any more.
+// Memory of a pool in which several share: it goes back to the pool when the last one lets go.
 #pragma once
-
-#include <napi.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -28,13 +25,5 @@ class PooledMemory {
   const std::shared_ptr<BufferPool> pool_;
   void* const start_;
 };
-
-// A Buffer around all of it, which shares in it. Null: `status` says why, and no exception is left pending;
-// napi_no_external_buffers_allowed means that this host admits no memory but V8's own. JavaScript thread, in a handle
-// scope.
-napi_value make_pooled_buffer(napi_env env, const std::shared_ptr<PooledMemory>& memory, napi_status* status) noexcept;
-
-// A Buffer of V8's own memory, uninitialised; null when there is none, without an exception.
-napi_value make_own_buffer(napi_env env, std::size_t bytes, std::uint8_t** start) noexcept;
 
 }  // namespace iocp

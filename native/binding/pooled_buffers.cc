@@ -1,5 +1,5 @@
 // Buffers around memory that V8 did not allocate, and how V8 is made to notice how much of it there is.
-#include "binding/pooled_memory.h"
+#include "binding/pooled_buffers.h"
 
 namespace iocp {
 namespace {
