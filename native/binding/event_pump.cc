@@ -53,7 +53,6 @@ Napi::Value EventPump::supply(Napi::Env env, std::uint32_t lane, std::uint32_t i
     return {};
   }
   slabs_[index] = std::move(slab);
-  slab_watch_.used();
   source_.supply(lane, index, start, bytes);
   return {env, buffer};
 }
@@ -97,7 +96,7 @@ std::uint64_t EventPump::pump(napi_env env, std::uint64_t now_ns) {
     }
   }
   if (payload_buffers_ != nullptr) payload_buffers_->tidy(began_ns_);
-  if (slab_pool_ != nullptr && slab_watch_.idle(began_ns_)) slab_pool_->trim();
+  if (slab_pool_ != nullptr && period_.over(began_ns_)) slab_pool_->trim_unused();
   pumping_ = false;
   return now_ns_;
 }

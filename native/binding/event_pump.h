@@ -11,8 +11,8 @@
 #include "binding/payload_buffers.h"
 #include "binding/pooled_buffers.h"
 #include "core/event_source.h"
-#include "core/idle_watch.h"
 #include "core/limits.h"
+#include "core/period.h"
 
 namespace iocp {
 
@@ -66,7 +66,7 @@ class EventPump {
   std::array<Slab, kSlabIndexMax + 1> slabs_;
   std::shared_ptr<BufferPool> slab_pool_;  // null: no slab yet, or this host admits no memory but V8's
   bool pools_ = true;
-  IdleWatch slab_watch_{kPoolIdleNs};
+  Period period_{kPoolIdleNs};
   Mailbox::Batch batch_;
   std::size_t next_lane_ = 0;
   std::uint64_t began_ns_ = 0;  // the last pump()

@@ -9,7 +9,6 @@
 namespace iocp {
 
 bool PayloadBuffers::take(const LargePayload& payload, napi_value* buffer) noexcept {
-  watch_.used();
   const bool taken = find(*payload.arena, buffer) || copy(payload, buffer);
   payload.free();
   forget_ended();
@@ -54,7 +53,7 @@ bool PayloadBuffers::copy(const LargePayload& payload, napi_value* buffer) noexc
 
 void PayloadBuffers::tidy(std::uint64_t now_ns) noexcept {
   forget_ended();
-  if (watch_.idle(now_ns)) engine_.trim_payload_arenas();
+  if (period_.over(now_ns)) engine_.trim_payload_arenas();
 }
 
 // At once, or V8 would find them in use when it collects, and keep them for long.

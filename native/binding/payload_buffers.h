@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "core/engine.h"
-#include "core/idle_watch.h"
 #include "core/large_payload.h"
 #include "core/limits.h"
+#include "core/period.h"
 
 namespace iocp {
 
@@ -47,7 +47,7 @@ class PayloadBuffers {
   napi_ref held_ = nullptr;  // an Array: the Buffer of each arena, at its number
   std::uint32_t numbers_ = 0;
   std::vector<std::uint32_t> unused_;  // of these
-  IdleWatch watch_{kPoolIdleNs};
+  Period period_{kPoolIdleNs};
 };
 
 }  // namespace iocp

@@ -1,6 +1,7 @@
 // The free list behind BufferPool.
 #include "core/buffer_pool.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 #include <utility>
@@ -28,6 +29,7 @@ void* BufferPool::acquire() noexcept {
       unpoison(buffer, buffer_bytes_);
       free_ = buffer->next;
       --counts_.free;
+      least_free_ = std::min(least_free_, counts_.free);
       ++counts_.reused;
       return buffer;
     }
@@ -60,12 +62,15 @@ void BufferPool::release(void* buffer) noexcept {
   std::free(buffer);
 }
 
-void BufferPool::trim() noexcept {
+void BufferPool::trim_unused() noexcept {
   FreeBuffer* idle = nullptr;
   {
     ScopedLock guard(mutex_);
-    idle = std::exchange(free_, nullptr);
-    counts_.free = 0;
+    for (; least_free_ > 0; --least_free_, --counts_.free) {
+      FreeBuffer* const buffer = std::exchange(free_, free_->next);
+      buffer->next = std::exchange(idle, buffer);
+    }
+    least_free_ = counts_.free;
   }
   free_all(idle);
 }

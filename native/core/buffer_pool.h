@@ -21,8 +21,8 @@ class BufferPool {
   void* acquire() noexcept IOCP_EXCLUDES(mutex_);
   void release(void* buffer) noexcept IOCP_EXCLUDES(mutex_);
 
-  // Frees the buffers that lie idle.
-  void trim() noexcept IOCP_EXCLUDES(mutex_);
+  // Frees the buffers that lay idle all the time since the last call.
+  void trim_unused() noexcept IOCP_EXCLUDES(mutex_);
 
   std::size_t buffer_bytes() const noexcept { return buffer_bytes_; }
 
@@ -31,6 +31,14 @@ class BufferPool {
     std::uint64_t free = 0;
     std::uint64_t reused = 0;     // acquisitions served from the free list
     std::uint64_t allocated = 0;  // acquisitions served by the system
+
+    Counts& operator+=(const Counts& other) noexcept {
+      in_use += other.in_use;
+      free += other.free;
+      reused += other.reused;
+      allocated += other.allocated;
+      return *this;
+    }
   };
   Counts counts() const noexcept IOCP_EXCLUDES(mutex_);
 
@@ -46,6 +54,7 @@ class BufferPool {
 
   FreeBuffer* free_ IOCP_GUARDED_BY(mutex_) = nullptr;
   Counts counts_ IOCP_GUARDED_BY(mutex_);
+  std::uint64_t least_free_ IOCP_GUARDED_BY(mutex_) = 0;  // since the last trim_unused()
 };
 
 }  // namespace iocp

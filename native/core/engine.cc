@@ -23,7 +23,6 @@ Engine::Engine(const EngineOptions& options, Doorbell doorbell)
       doorbell_(doorbell),
       send_buffers_(kSendBufferBytes, options.max_free_buffers),
       read_buffers_(read_buffer_bytes(options), options.max_free_buffers),
-      payload_arenas_(kArenaBytes, kIdleArenasMax),
       table_(options.lanes, options.max_free_contexts),
       outgoing_(options.lanes),
       roster_(std::make_shared<Roster>(*this)) {

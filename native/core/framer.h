@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "core/framing.h"
 #include "core/limits.h"
@@ -69,7 +70,9 @@ class Framer {
   // Where a run would have to begin for the package being received to go on into it; null: no run can.
   const std::uint8_t* block_end() const noexcept {
     const bool in_block = partial_ != nullptr && partial_->known && partial_->arena != nullptr;
-    return in_block ? partial_->memory + partial_->frame.total + kSurplusMax : nullptr;
+    return in_block && partial_->frame.total <= kPartialBytesFirst
+               ? partial_->memory + partial_->frame.total + kSurplusMax
+               : nullptr;
   }
   // Where bytes are to be received into a run, `most` at most: what is missing of the package being received, which
   // the run was opened behind, as many whole ones as fit if they are as long as the last, and the next one's header.
@@ -107,12 +110,10 @@ class Framer {
   };
 
   static constexpr std::size_t kDirectReadMin = 16 * 1024;
-  // Copying more than this into a block costs about what the block saves.
-  static constexpr std::size_t kMovedBytesMax = 16 * 1024;
 
   bool append(ConstBytes bytes) noexcept;
   bool grow(std::size_t wanted) noexcept;
-  // Moves what was received so far into a block that has room for all of the package. False: it stays where it is.
+  // Moves what was received so far into a block that has room for what may be claimed. False: it stays where it is.
   bool move_into_block(PayloadAllocator& allocator) noexcept;
   // How many more bytes are worth copying before inspect() may know more.
   std::size_t bytes_to_learn(const Framing& framing, std::size_t available) const noexcept;
@@ -124,7 +125,7 @@ class Framer {
   // Begins a package that is not all there. False: out of memory.
   bool begin_partial(const Frame& frame, ConstBytes bytes, PayloadAllocator* allocator, ReceivingRun* run) noexcept;
   // The package's memory from now on is that block, which has room for all of it.
-  void take_block(const PayloadAllocator::Block& block) noexcept;
+  void take_block(const PayloadAllocator::Block& block, std::size_t capacity) noexcept;
   // A large payload, as a block where it lies.
   template <typename Sink>
   static bool emit_in_place(ConstBytes payload, Sink& sink, ReceivingRun& run) noexcept;
@@ -133,10 +134,15 @@ class Framer {
   // Memory for a payload that is copied; none: memory is exhausted.
   static LargePayload make_large(std::size_t bytes, PayloadAllocator* allocator) noexcept;
 
-  // What a header alone may claim.
-  static bool fits_block(const Frame& frame) noexcept {
-    return frame.verdict == Frame::Verdict::known && frame.payload_length > kInlinePayloadMax &&
-           frame.total <= kPartialBytesFirst;
+  static bool is_large(const Frame& frame) noexcept {
+    return frame.verdict == Frame::Verdict::known && frame.payload_length > kInlinePayloadMax;
+  }
+  // How much of the package being received may get memory: a certain part of it before it arrives, or as much as the
+  // last one really was.
+  std::size_t may_claim(std::size_t received) const noexcept {
+    const std::uint64_t most =
+        std::max<std::uint64_t>({kPartialBytesFirst, expected_large_, received * kPartialGrowth});
+    return static_cast<std::size_t>(std::min<std::uint64_t>(most, partial_->frame.total));
   }
   static std::uint64_t expected_after(const Framing& framing, const Frame& frame) noexcept {
     return frame.payload_length > kInlinePayloadMax && announces_length(framing) ? frame.total : 0;
@@ -156,7 +162,7 @@ inline MutableBytes Framer::direct_target(PayloadAllocator* allocator) noexcept 
   if (missing < kDirectReadMin) return {};
   if (partial_->capacity - partial_->received < kDirectReadMin) {
     const bool moved = allocator != nullptr && move_into_block(*allocator);
-    if (!moved && !grow(std::max(kPartialBytesFirst, partial_->received * 2))) return {};
+    if (!moved && !grow(may_claim(partial_->received))) return {};
   }
   const std::size_t beyond = partial_->capacity == partial_->frame.total ? kSurplusMax : 0;
   return MutableBytes(partial_->memory + partial_->received, partial_->capacity - partial_->received + beyond);
@@ -188,23 +194,27 @@ inline bool Framer::grow(std::size_t wanted) noexcept {
   if (wanted <= partial_->capacity) return true;
   // With room for what a direct read may fetch beyond the end.
   const bool whole = partial_->known && wanted == partial_->frame.total;
-  void* memory = std::realloc(partial_->memory, wanted + (whole ? kSurplusMax : 0));
+  const std::size_t bytes = wanted + (whole ? kSurplusMax : 0);
+  const bool in_block = partial_->arena != nullptr;
+  void* const memory = in_block ? std::malloc(bytes) : std::realloc(partial_->memory, bytes);
   if (memory == nullptr) return false;
+  if (in_block) {
+    std::memcpy(memory, partial_->memory, partial_->received);
+    std::exchange(partial_->arena, nullptr)->release();
+  }
   partial_->memory = static_cast<std::uint8_t*>(memory);
   partial_->capacity = wanted;
   return true;
 }
 
 inline bool Framer::move_into_block(PayloadAllocator& allocator) noexcept {
-  const Frame& frame = partial_->frame;
-  const bool worth_it = partial_->arena == nullptr && fits_block(frame) && partial_->received <= kMovedBytesMax;
-  if (!worth_it) return false;
-  const auto total = static_cast<std::size_t>(frame.total);
-  const PayloadAllocator::Block block = allocator.acquire(total + kSurplusMax);
+  if (!is_large(partial_->frame)) return false;
+  const std::size_t claim = may_claim(partial_->received);
+  const PayloadAllocator::Block block = allocator.acquire(claim + kSurplusMax);
   if (block.memory == nullptr) return false;
   std::memcpy(block.memory, partial_->memory, partial_->received);
   partial_->free_memory();
-  take_block(block);
+  take_block(block, claim);
   return true;
 }
 
@@ -227,18 +237,19 @@ inline bool Framer::begin_partial(const Frame& frame, ConstBytes bytes, PayloadA
   if (partial_ == nullptr) return false;
   partial_->known = frame.verdict == Frame::Verdict::known;
   partial_->frame = frame;
-  if (run != nullptr && fits_block(frame)) {
-    const std::size_t wanted = static_cast<std::size_t>(frame.total) + kSurplusMax;
-    const bool stays = run->has_room(bytes.data(), wanted);
+  if (allocator != nullptr && is_large(frame)) {
+    const std::size_t claim = may_claim(bytes.size());
+    const std::size_t wanted = claim + kSurplusMax;
+    const bool stays = run != nullptr && claim == frame.total && run->has_room(bytes.data(), wanted);
     const PayloadAllocator::Block block = stays ? run->claim(bytes.data(), wanted) : allocator->acquire(wanted);
-    if (block.memory != nullptr) take_block(block);
+    if (block.memory != nullptr) take_block(block, claim);
   }
   return append(bytes);
 }
 
-inline void Framer::take_block(const PayloadAllocator::Block& block) noexcept {
+inline void Framer::take_block(const PayloadAllocator::Block& block, std::size_t capacity) noexcept {
   partial_->memory = block.memory;
-  partial_->capacity = static_cast<std::size_t>(partial_->frame.total);
+  partial_->capacity = capacity;
   partial_->arena = block.arena;
 }
 
@@ -265,8 +276,7 @@ inline std::size_t Framer::bytes_to_learn(const Framing& framing, std::size_t av
 inline LargePayload Framer::make_large(std::size_t bytes, PayloadAllocator* allocator) noexcept {
   LargePayload large;
   large.length = bytes;
-  const PayloadAllocator::Block block =
-      allocator != nullptr && bytes <= kPartialBytesFirst ? allocator->acquire(bytes) : PayloadAllocator::Block{};
+  const PayloadAllocator::Block block = allocator == nullptr ? PayloadAllocator::Block{} : allocator->acquire(bytes);
   if (block.memory != nullptr) {
     large.memory = block.memory;
     large.arena = block.arena;

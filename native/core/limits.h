@@ -36,14 +36,20 @@ constexpr std::size_t kSlabBytesMin = 32 * 1024;
 // Pooled memory that was not wanted for so long is given back.
 constexpr std::uint64_t kPoolIdleNs = 1'000'000'000;
 constexpr std::uint32_t kSlabIndexMax = 1023;
-// Capacity a partly received large package gets at first: a payload of 128 KiB and its header. It doubles with what
-// really arrives, so that a header alone cannot claim megabytes.
+// Capacity a partly received large package gets at first: a payload of 128 KiB and its header. It grows with what
+// really arrives, to so many times that, so that a header alone cannot claim megabytes.
 constexpr std::size_t kPartialBytesFirst = 128 * 1024 + 128;
+constexpr std::size_t kPartialGrowth = 8;
 
 // What large payloads are received into: seven of 64 KiB. Whoever keeps a payload keeps its arena.
 constexpr std::size_t kArenaBytes = 512 * 1024;
-// 48 MiB. V8 collects young Buffers when they hold 32 MiB; others are being received into or read.
-constexpr std::int64_t kIdleArenasMax = 96;
+// V8 collects young Buffers when they hold 32 MiB; others are being received into or read.
+constexpr std::size_t kIdleArenaBytes = 48 * 1024 * 1024;
+// An arena for one payload alone has so many bytes, or a power of two times that, and some more for what is received
+// with it: its header, and what is read beyond it.
+constexpr std::size_t kOwnArenaBytesMin = 256 * 1024;
+constexpr std::size_t kOwnArenaBytesMax = 16 * 1024 * 1024;
+constexpr std::size_t kOwnArenaExtraBytes = 4 * 1024;
 
 // Where large packages follow each other: what one read may fetch of them, and what must be free for it, which is one
 // and the bytes read beyond it.

@@ -6,6 +6,10 @@
 namespace iocp {
 
 PayloadAllocator::Block PayloadAllocator::acquire(std::size_t bytes) noexcept {
+  if (bytes > kSharedBlockMax) {
+    PayloadArena* const own = arenas_.begin_own(bytes);
+    return own == nullptr ? Block{} : Block{own->start(), own};
+  }
   PayloadArena* const arena = borrow(bytes);
   if (arena == nullptr) return {};
   const Block block = {arena->start() + arena->used, arena};
@@ -34,7 +38,6 @@ void PayloadAllocator::give_back() noexcept {
 }
 
 PayloadArena* PayloadAllocator::borrow(std::size_t bytes) noexcept {
-  if (bytes > arenas_.arena_bytes()) return nullptr;
   PayloadArena* const arena = begun_.exchange(nullptr, std::memory_order_acquire);
   if (arena == nullptr) return arenas_.begin();
   arena->used = std::min(arena->bytes(), (arena->used + kAlignment - 1) / kAlignment * kAlignment);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/limits.h"
 #include "core/pooled_memory.h"
 #include "port/mutex.h"
 
@@ -50,30 +51,37 @@ class PayloadArena {
 // Where arenas begin and end. Thread-safe.
 class PayloadArenas {
  public:
-  // `idle_max`: how much memory of ended arenas is kept for new ones, as BufferPool counts it.
-  PayloadArenas(std::size_t arena_bytes, std::int64_t idle_max);
+  // `shared_bytes`: of an arena for several payloads. `idle_bytes`: how much memory of ended arenas is kept for new
+  // ones of about their size; 0 = none.
+  explicit PayloadArenas(std::size_t shared_bytes = kArenaBytes, std::size_t idle_bytes = kIdleArenaBytes);
   ~PayloadArenas();  // no reference to an arena may be left
   PayloadArenas(const PayloadArenas&) = delete;
   PayloadArenas& operator=(const PayloadArenas&) = delete;
 
-  // With one reference, the caller's. Null: there is no memory, or there are to be no arenas.
-  PayloadArena* begin() noexcept;
+  // For several payloads, with one reference, the caller's. Null: there is no memory, or there are to be no arenas.
+  PayloadArena* begin() noexcept { return begin_in(shared_); }
+  // For one payload of so many bytes. Null as above, or because it is larger than any arena.
+  PayloadArena* begin_own(std::size_t bytes) noexcept;
   // Whether there are to be any from now on; true at first.
   void admit(bool any) noexcept { admitted_.store(any, std::memory_order_relaxed); }
 
   // Takes those that have a number and ended, for the owner to forget that; the owner's thread.
   std::vector<std::unique_ptr<PayloadArena>> take_ended() noexcept IOCP_EXCLUDES(mutex_);
-  // Frees the memory that lies idle.
-  void trim() noexcept { pool_->trim(); }
+  // Frees the memory that lay idle since the last call.
+  void trim() noexcept;
 
-  std::size_t arena_bytes() const noexcept { return pool_->buffer_bytes(); }
-  BufferPool::Counts counts() const noexcept { return pool_->counts(); }
+  std::size_t shared_bytes() const noexcept { return shared_->buffer_bytes(); }
+  BufferPool::Counts counts() const noexcept;
 
  private:
   friend class PayloadArena;
+  using Pool = std::shared_ptr<BufferPool>;
+
+  PayloadArena* begin_in(const Pool& pool) noexcept;
   void ended(PayloadArena* arena) noexcept IOCP_EXCLUDES(mutex_);
 
-  const std::shared_ptr<BufferPool> pool_;
+  const Pool shared_;
+  std::vector<Pool> own_;  // by size, each twice the one before
   std::atomic<bool> admitted_{true};
   std::atomic<bool> any_ended_{false};
   Mutex mutex_;

@@ -10,7 +10,7 @@
 namespace unit {
 
 struct Arenas {
-  explicit Arenas(std::size_t arena_bytes = iocp::kArenaBytes) : arenas(arena_bytes, -1), allocator(arenas) {}
+  explicit Arenas(std::size_t arena_bytes = iocp::kArenaBytes) : arenas(arena_bytes, 0), allocator(arenas) {}
 
   // Those that something is still in.
   std::size_t in_use() {

@@ -70,13 +70,20 @@ TEST("buffer pool: a limit of n keeps n") {
   release(pool, buffers);
 }
 
-TEST("buffer pool: trimming frees what lies idle and nothing else") {
+TEST("buffer pool: trimming frees what lay idle since the last time, and nothing else") {
   BufferPool pool(64, 0);
-  pool.trim();
+  pool.trim_unused();
   const std::vector<void*> buffers = acquire(pool, 3);
   release(pool, acquire(pool, 5));
-  CHECK_EQ(pool.counts().free, 5U);
-  pool.trim();
+  pool.trim_unused();
+  CHECK_EQ(pool.counts().free, 5U);  // they did not all the time
+  release(pool, acquire(pool, 2));
+  pool.trim_unused();
+  CHECK_EQ(pool.counts().free, 2U);  // three were never wanted
+  release(pool, acquire(pool, 2));
+  pool.trim_unused();
+  CHECK_EQ(pool.counts().free, 2U);
+  pool.trim_unused();
   CHECK_EQ(pool.counts().free, 0U);
   CHECK_EQ(pool.counts().in_use, 3U);
   release(pool, buffers);

@@ -248,25 +248,81 @@ TEST("framer: a large package that has hardly begun is received into a block of 
   expect_packages(stream, sink, framer);
 }
 
-TEST("framer: without a block, or for what is not worth one, memory is the C library's") {
+TEST("framer: where there are no arenas, memory is the C library's") {
   Arenas host;
-  const auto begin = [](std::uint32_t length, std::size_t arrived, PayloadAllocator* allocator) {
-    auto framer = std::make_unique<Framer>();
+  const auto begin = [](PayloadAllocator* allocator) {
+    Framer framer;
     Sink sink;
-    framer->feed({}, header_of(length), sink);
-    framer->feed({}, Bytes(arrived - 4, 'x'), sink);
-    CHECK(!framer->direct_target(allocator).empty());
+    framer.feed({}, header_of(40'000), sink, allocator);
+    CHECK(!framer.direct_target(allocator).empty());
   };
-  begin(40'000, 100, nullptr);
-  begin(80'000, 16 * 1024 + 1, &host.allocator);                                      // much to copy
-  begin(static_cast<std::uint32_t>(iocp::kPartialBytesFirst), 100, &host.allocator);  // claims more than a header may
+  begin(nullptr);
   host.arenas.admit(false);
-  begin(40'000, 100, &host.allocator);
+  begin(&host.allocator);
   CHECK_EQ(host.begun(), 0U);
   host.arenas.admit(true);
-  begin(static_cast<std::uint32_t>(iocp::kPartialBytesFirst) - 4, 100, &host.allocator);
+  begin(&host.allocator);
   CHECK_EQ(host.begun(), 1U);
   CHECK_EQ(host.in_use(), 0U);  // given back with the half of a package
+}
+
+TEST("framer: what of a large package gets memory before it came depends on what came, and on the last one") {
+  constexpr std::size_t kMebibyte = std::size_t{1024} * 1024;
+  Arenas host;
+  Sink sink;
+  Stream stream;
+  for (const char fill : {'a', 'b', 'c'}) add_package(&stream, Bytes(kMebibyte, static_cast<std::uint8_t>(fill)));
+  const auto wire = ConstBytes(stream.wire);
+  Framer framer;
+  framer.feed({}, wire.first(4), sink, &host.allocator);
+  CHECK_EQ(framer.direct_target(&host.allocator).size(), iocp::kPartialBytesFirst - 4);
+  framer.reset();
+
+  // Eight times what came, and then all of it: it moves, as often as it must.
+  framer.feed({}, wire.first(30'000), sink, &host.allocator);
+  std::size_t at = 30'000;
+  std::vector<std::size_t> targets;
+  while (framer.mid_package()) {
+    const MutableBytes target = framer.direct_target(&host.allocator);
+    REQUIRE(!target.empty());
+    targets.push_back(target.size());
+    const std::size_t count = std::min(target.size(), stream.wire.size() - at);
+    std::memcpy(target.data(), wire.data() + at, count);
+    at += count;
+    Framer::Surplus surplus;
+    const ConstBytes beyond = framer.direct_received(count, surplus);
+    CHECK(framer.feed({}, {}, sink, &host.allocator).outcome == Outcome::drained);
+    if (sink.large_packages == 1) at -= beyond.size();
+  }
+  const std::size_t first = 8 * 30'000;
+  CHECK(targets == std::vector<std::size_t>({first - 30'000, kMebibyte + 4 - first + Framer::kSurplusMax}));
+  CHECK_EQ(sink.large_blocks, 1);
+
+  // The next one may be as long as the last.
+  CHECK_EQ(framer.expected_large(), kMebibyte + 4);
+  framer.feed({}, wire.subspan(at, 100), sink, &host.allocator);
+  CHECK_EQ(framer.direct_target(&host.allocator).size(), kMebibyte + 4 - 100 + Framer::kSurplusMax);
+  CHECK(framer.feed({}, wire.subspan(at + 100), sink, &host.allocator).outcome == Outcome::drained);
+  CHECK_EQ(sink.large_blocks, 3);
+  CHECK_EQ(host.in_use(), 0U);
+  expect_packages(stream, sink, framer);
+}
+
+TEST("framer: a package in a block grows out of it when there are no more") {
+  Arenas host;
+  Sink sink;
+  Stream stream;
+  add_package(&stream, Bytes(600'000, 'g'));
+  const auto wire = ConstBytes(stream.wire);
+  Framer framer;
+  framer.feed({}, wire.first(100), sink, &host.allocator);
+  CHECK_EQ(host.in_use(), 1U);
+  host.arenas.admit(false);
+  CHECK(framer.feed({}, wire.subspan(100, 300'000), sink, &host.allocator).outcome == Outcome::drained);
+  CHECK_EQ(host.in_use(), 0U);
+  CHECK(framer.feed({}, wire.subspan(300'100), sink, &host.allocator).outcome == Outcome::drained);
+  CHECK_EQ(sink.large_blocks, 0);
+  expect_packages(stream, sink, framer);
 }
 
 TEST("framer: large packages that came whole are copied into arenas, as far as there are any") {
@@ -275,13 +331,13 @@ TEST("framer: large packages that came whole are copied into arenas, as far as t
   Sink sink;
   Stream stream;
   const auto largest = iocp::kPartialBytesFirst;
-  for (const std::size_t size : {kInlinePayloadMax, kInlinePayloadMax + 1, largest, largest + 1}) {
+  for (const std::size_t size : {kInlinePayloadMax, kInlinePayloadMax + 1, largest, 4 * largest}) {
     add_package(&stream, Bytes(size, 'x'));
   }
   CHECK(framer.feed({}, stream.wire, sink, &host.allocator).outcome == Outcome::drained);
-  CHECK_EQ(host.begun(), 1U);
+  CHECK_EQ(host.begun(), 2U);  // the longest has one of its own
   CHECK_EQ(host.in_use(), 0U);
-  CHECK_EQ(sink.large_blocks, 2);
+  CHECK_EQ(sink.large_blocks, 3);
   CHECK_EQ(sink.large_packages, 3);
   expect_packages(stream, sink, framer);
 
@@ -291,7 +347,7 @@ TEST("framer: large packages that came whole are copied into arenas, as far as t
   Stream one;
   add_package(&one, Bytes(40'000, 'y'));
   CHECK(framer.feed({}, one.wire, second, &host.allocator).outcome == Outcome::no_room);
-  CHECK_EQ(host.begun(), 2U);
+  CHECK_EQ(host.begun(), 3U);
   CHECK_EQ(host.in_use(), 0U);
   second.refuse_all = false;
   host.arenas.admit(false);

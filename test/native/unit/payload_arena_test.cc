@@ -28,7 +28,6 @@ TEST("payload arena: blocks follow each other, aligned, until one does not fit")
   CHECK_EQ(second.arena->offset_of(second.memory), 128U);
   const Block third = host.allocator.acquire(500);
   CHECK(third.arena != first.arena);
-  CHECK(host.allocator.acquire(1'001).memory == nullptr);
   first.arena->release();
   CHECK_EQ(host.in_use(), 2U);
   second.arena->release();
@@ -47,6 +46,24 @@ TEST("payload arena: the one that was begun is kept for more, until it is given 
   host.allocator.give_back();
   CHECK_EQ(host.arenas.counts().in_use, 0U);
   host.allocator.give_back();
+}
+
+TEST("payload arena: a long block has one of its own, hardly more than twice as long") {
+  Arenas host;
+  const auto longest = iocp::kOwnArenaBytesMax + iocp::kOwnArenaExtraBytes;
+  for (const std::size_t bytes : {iocp::kRunBytesMin + 1, iocp::kOwnArenaBytesMin + iocp::kOwnArenaExtraBytes,
+                                  iocp::kOwnArenaBytesMin + iocp::kOwnArenaExtraBytes + 1, longest}) {
+    const Block block = host.allocator.acquire(bytes);
+    REQUIRE(block.memory != nullptr);
+    CHECK_EQ(block.arena->offset_of(block.memory), 0U);
+    CHECK(block.arena->bytes() >= bytes);
+    CHECK(block.arena->bytes() <= 2 * bytes + iocp::kOwnArenaExtraBytes);
+    block.memory[bytes - 1] = 1;
+    CHECK_EQ(host.arenas.counts().in_use, 1U);
+    block.arena->release();
+    CHECK_EQ(host.arenas.counts().in_use, 0U);
+  }
+  CHECK(host.allocator.acquire(longest + 1).memory == nullptr);
 }
 
 TEST("payload arena: there are none while none are admitted") {
@@ -141,7 +158,7 @@ TEST("payload arena: the owner is told of the end of one that it gave a number, 
 TEST("payload arena: several workers fill arenas while the owner takes payloads and trims") {
   constexpr int kWorkers = 3;
   constexpr int kBlocks = 2'000;
-  PayloadArenas arenas(4'096, 4);
+  PayloadArenas arenas(4'096, 16'384);
   std::vector<std::unique_ptr<PayloadAllocator>> allocators;
   iocp::Mutex mutex;
   std::vector<Block> made;
