@@ -432,8 +432,9 @@ export interface IocpEvents<Data = unknown> {
   connection: [context: ClientContext<Data>];
   /**
    * One whole package. The Buffer stays valid and unchanged for as long as it is kept. It may share its `ArrayBuffer`
-   * with other packages (128 KiB of them, or 512 KiB of large ones), which stays in memory with any of them, and begin
-   * anywhere in it: a typed array of wider elements over it needs a copy.
+   * with other packages (128 KiB of them, or 516 KiB of large ones), which stays in memory with any of them, or be a
+   * part of one about twice as long; and it may begin anywhere in it: a typed array of wider elements over it needs a
+   * copy.
    * `postMessage` does not transfer it, and nobody may detach it (`transfer()`); `Buffer.from(payload)` copies it.
    */
   package: [context: ClientContext<Data>, payload: Buffer];

@@ -41,8 +41,11 @@ constexpr std::uint32_t kSlabIndexMax = 1023;
 constexpr std::size_t kPartialBytesFirst = 128 * 1024 + 128;
 constexpr std::size_t kPartialGrowth = 8;
 
-// What large payloads are received into: seven of 64 KiB. Whoever keeps a payload keeps its arena.
-constexpr std::size_t kArenaBytes = 512 * 1024;
+// What large payloads are received into: eight of 64 KiB with their headers. Whoever keeps a payload keeps its arena.
+constexpr std::size_t kArenaBytes = 516 * 1024;
+// The longest block in an arena with others: a package of 128 KiB and the bytes read beyond it. A longer one has an
+// arena of its own.
+constexpr std::size_t kSharedBlockMax = kPartialBytesFirst + 128;
 // V8 collects young Buffers when they hold 32 MiB; others are being received into or read.
 constexpr std::size_t kIdleArenaBytes = 48 * 1024 * 1024;
 // An arena for one payload alone has so many bytes, or a power of two times that, and some more for what is received
@@ -51,10 +54,8 @@ constexpr std::size_t kOwnArenaBytesMin = 256 * 1024;
 constexpr std::size_t kOwnArenaBytesMax = 16 * 1024 * 1024;
 constexpr std::size_t kOwnArenaExtraBytes = 4 * 1024;
 
-// Where large packages follow each other: what one read may fetch of them, and what must be free for it, which is one
-// and the bytes read beyond it.
+// Where large packages follow each other: what one read may fetch of them.
 constexpr std::size_t kRunReadBytes = 256 * 1024;
-constexpr std::size_t kRunBytesMin = kPartialBytesFirst + 128;
 
 // A chunk of a file among other packages: long enough to be cheap, short enough not to keep them waiting.
 constexpr std::uint64_t kFileChunkBytes = 256 * 1024;

@@ -1,6 +1,7 @@
 // Lending an allocator's current arena to one block or run at a time.
 #include "core/payload_allocator.h"
 
+#include "core/limits.h"
 #include "core/poison.h"
 
 namespace iocp {

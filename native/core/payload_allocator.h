@@ -38,8 +38,6 @@ class PayloadAllocator {
  private:
   friend class ReceivingRun;
   static constexpr std::size_t kAlignment = 64;
-  // Longer ones get an arena of their own.
-  static constexpr std::size_t kSharedBlockMax = kRunBytesMin;
 
   // One that has so many bytes left, which begin at a multiple of kAlignment. Null: there is none. It must be returned.
   PayloadArena* borrow(std::size_t bytes) noexcept;

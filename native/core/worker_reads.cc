@@ -180,7 +180,8 @@ void Worker::read_until_empty(ClientContext& context) {
 // Where large packages follow each other they are received behind each other, as many as come, and stay there.
 ReceivingRun Worker::open_run(ClientContext& context) {
   const std::uint64_t expected = context.framer.expected_large();
-  if (expected > 0 && expected <= kPartialBytesFirst) return payload_allocator_.open(kRunBytesMin);
+  if (expected > 0 && expected <= kPartialBytesFirst)
+    return payload_allocator_.open(static_cast<std::size_t>(expected) + Framer::kSurplusMax);
   const std::uint8_t* const behind = context.framer.block_end();
   return behind == nullptr ? ReceivingRun() : payload_allocator_.open(Framer::kSurplusMax, behind);
 }

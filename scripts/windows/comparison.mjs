@@ -10,6 +10,7 @@ import { prefix } from './wine.mjs';
 const SCENARIOS = [
   { connections: 64, outstanding: 16, payload: 64 },
   { connections: 64, outstanding: 1, payload: 4096 },
+  { connections: 8, outstanding: 4, payload: 65_536 },
 ];
 const OURS = 'iocp';
 const SERVERS = {

@@ -33,7 +33,7 @@ using unit::Stream;
 
 TEST("framer: bytes received straight into a large package are the same bytes") {
   Random random;
-  Arenas host(iocp::kRunBytesMin);
+  Arenas host(iocp::kSharedBlockMax);
   int direct_reads = 0;
   int in_blocks = 0;
   for (int turn = 0; turn < 24; ++turn) {
@@ -76,7 +76,7 @@ TEST("framer: bytes received into runs are the same bytes, whatever comes betwee
   int beyond_a_package = 0;
   int in_blocks = 0;
   for (int turn = 0; turn < 60; ++turn) {
-    Arenas host(iocp::kRunBytesMin + static_cast<std::size_t>(random.below(300'000)));
+    Arenas host(iocp::kSharedBlockMax + static_cast<std::size_t>(random.below(300'000)));
     Stream stream;
     const bool alike = random.chance(50);
     const auto size = static_cast<std::size_t>(random.between(kInlinePayloadMax + 1, 60'000));
@@ -94,7 +94,7 @@ TEST("framer: bytes received into runs are the same bytes, whatever comes betwee
       const std::uint8_t* const behind = framer.block_end();
       Framer::Surplus surplus;
       const bool expected = framer.expected_large() > 0 && framer.expected_large() <= iocp::kPartialBytesFirst;
-      const std::size_t least = behind == nullptr ? iocp::kRunBytesMin : Framer::kSurplusMax;
+      const std::size_t least = behind == nullptr ? iocp::kSharedBlockMax : Framer::kSurplusMax;
       ReceivingRun run = expected || behind != nullptr ? host.allocator.open(least, behind) : ReceivingRun();
       Bytes scratch(30'000);
       const MutableBytes direct = run.empty() ? framer.direct_target(&host.allocator) : framer.run_target(run, 200'000);
@@ -142,7 +142,7 @@ TEST("framer: large packages that came into a run are blocks of it, and so is on
   std::uint8_t* begin = nullptr;
   {
     // Whole ones, and the next one's header, as far as `most` goes.
-    ReceivingRun run = host.allocator.open(iocp::kRunBytesMin);
+    ReceivingRun run = host.allocator.open(iocp::kSharedBlockMax);
     begin = run.begin();
     CHECK_EQ(framer.run_target(run, 100'000).size(), 80'000U + Framer::kSurplusMax);
     const MutableBytes target = framer.run_target(run, 125'000);
@@ -173,7 +173,7 @@ TEST("framer: large packages that came into a run are blocks of it, and so is on
 TEST(
     "framer: a package that does not fit into what is left of a run moves to a block, and one that is refused gives "
     "its up") {
-  Arenas host(iocp::kRunBytesMin);
+  Arenas host(iocp::kSharedBlockMax);
   Framer framer;
   Sink sink;
   Stream stream;
@@ -181,7 +181,7 @@ TEST(
   const auto wire = ConstBytes(stream.wire);
   CHECK(framer.feed({}, wire.first(100'000), sink).outcome == Outcome::drained);
   {
-    ReceivingRun run = host.allocator.open(iocp::kRunBytesMin);
+    ReceivingRun run = host.allocator.open(iocp::kSharedBlockMax);
     std::memcpy(run.begin(), wire.data() + 100'000, 120'000);
     sink.refuse_all = true;
     const FeedResult refused = framer.feed({}, ConstBytes(run.begin(), 120'000), sink, &host.allocator, &run);
@@ -191,7 +191,7 @@ TEST(
   }
   CHECK_EQ(host.in_use(), 0U);
   {
-    ReceivingRun run = host.allocator.open(iocp::kRunBytesMin);
+    ReceivingRun run = host.allocator.open(iocp::kSharedBlockMax);
     std::memcpy(run.begin(), wire.data() + 100'000, 120'000);
     CHECK(framer.feed({}, ConstBytes(run.begin(), 120'000), sink, &host.allocator, &run).outcome == Outcome::drained);
   }
@@ -205,7 +205,7 @@ TEST(
 }
 
 TEST("framer: a run that holds nothing large stays until what does not fit into it was moved") {
-  Arenas host(iocp::kRunBytesMin);
+  Arenas host(iocp::kSharedBlockMax);
   Framer framer;
   Sink sink;
   Stream stream;
@@ -214,7 +214,7 @@ TEST("framer: a run that holds nothing large stays until what does not fit into 
   add_package(&stream, Bytes(iocp::kPartialBytesFirst - 4, 'c'));
   const auto wire = ConstBytes(stream.wire);
   CHECK(framer.feed({}, wire.first(20'004), sink).outcome == Outcome::drained);
-  ReceivingRun run = host.allocator.open(iocp::kRunBytesMin);
+  ReceivingRun run = host.allocator.open(iocp::kSharedBlockMax);
   std::memcpy(run.begin(), wire.data() + 20'004, 50'000);
   CHECK(framer.feed({}, ConstBytes(run.begin(), 50'000), sink, &host.allocator, &run).outcome == Outcome::drained);
   CHECK_EQ(host.arenas.counts().in_use, 2U);

@@ -51,7 +51,7 @@ TEST("payload arena: the one that was begun is kept for more, until it is given 
 TEST("payload arena: a long block has one of its own, hardly more than twice as long") {
   Arenas host;
   const auto longest = iocp::kOwnArenaBytesMax + iocp::kOwnArenaExtraBytes;
-  for (const std::size_t bytes : {iocp::kRunBytesMin + 1, iocp::kOwnArenaBytesMin + iocp::kOwnArenaExtraBytes,
+  for (const std::size_t bytes : {iocp::kSharedBlockMax + 1, iocp::kOwnArenaBytesMin + iocp::kOwnArenaExtraBytes,
                                   iocp::kOwnArenaBytesMin + iocp::kOwnArenaExtraBytes + 1, longest}) {
     const Block block = host.allocator.acquire(bytes);
     REQUIRE(block.memory != nullptr);
