@@ -110,6 +110,7 @@ export const scenarios = [
   echo(64, 16, 64),
   echo(64, 1, 4096),
   echo(8, 4, 65_536, { figure: 'megabytes' }),
+  echo(8, 1, 1_048_576, { figure: 'megabytes' }),
   echo(64, 4, 64, {
     name: 'handler 5us',
     handlerMicroseconds: 5,
