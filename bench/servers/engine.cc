@@ -183,8 +183,8 @@ class EchoServer {
 }  // namespace
 
 int main() {
-  // Slabs and large payloads are freed at once here, and pooled in Node.js: without this the C library would give their
-  // memory back to the system every time.
+  // Slabs are freed at once here, and pooled in Node.js: without this the C library would give their memory back to the
+  // system every time.
   mallopt(M_TRIM_THRESHOLD, 256 * 1024 * 1024);
   mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
   rlimit limit = {};

@@ -190,6 +190,7 @@ bool EventPump::wants_turn() const noexcept {
 void EventPump::give_up() {
   gave_up_ = true;
   for (Slab& slab : slabs_) slab = {};
+  if (slab_pool_ != nullptr) slab_pool_->retire();
 }
 
 }  // namespace iocp

@@ -66,7 +66,7 @@ class EventPump {
   std::array<Slab, kSlabIndexMax + 1> slabs_;
   std::shared_ptr<BufferPool> slab_pool_;  // null: no slab yet, or this host admits no memory but V8's
   bool pools_ = true;
-  Period period_{kPoolIdleNs};
+  Period period_{kPoolIdleNs};  // … of looking at what lies idle there
   Mailbox::Batch batch_;
   std::size_t next_lane_ = 0;
   std::uint64_t began_ns_ = 0;  // the last pump()

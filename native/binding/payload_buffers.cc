@@ -75,7 +75,7 @@ void PayloadBuffers::forget_ended() noexcept {
 void PayloadBuffers::close() noexcept {
   if (held_ != nullptr) static_cast<void>(napi_delete_reference(env_, held_));
   held_ = nullptr;
-  engine_.trim_payload_arenas();
+  static_cast<void>(engine_.payload_arenas().take_ended());
 }
 
 napi_value PayloadBuffers::held() noexcept {

@@ -29,7 +29,7 @@ class PayloadBuffers {
   bool take(const LargePayload& payload, napi_value* buffer) noexcept;
   // Lets go of the Buffers whose arenas ended, and now and then of memory that nobody has wanted for a while.
   void tidy(std::uint64_t now_ns) noexcept;
-  // Lets go of them all; JavaScript will not take any more.
+  // Lets go of them all. The engine was shut down: there will be no others.
   void close() noexcept;
 
  private:

@@ -75,6 +75,17 @@ void BufferPool::trim_unused() noexcept {
   free_all(idle);
 }
 
+void BufferPool::retire() noexcept {
+  FreeBuffer* idle = nullptr;
+  {
+    ScopedLock guard(mutex_);
+    free_max_ = -1;
+    idle = std::exchange(free_, nullptr);
+    counts_.free = least_free_ = 0;
+  }
+  free_all(idle);
+}
+
 BufferPool::Counts BufferPool::counts() const noexcept {
   ScopedLock guard(mutex_);
   return counts_;

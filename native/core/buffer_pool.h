@@ -23,6 +23,8 @@ class BufferPool {
 
   // Frees the buffers that lay idle all the time since the last call.
   void trim_unused() noexcept IOCP_EXCLUDES(mutex_);
+  // Frees the buffers that lie idle, and from now on every one that is released.
+  void retire() noexcept IOCP_EXCLUDES(mutex_);
 
   std::size_t buffer_bytes() const noexcept { return buffer_bytes_; }
 
@@ -48,8 +50,8 @@ class BufferPool {
   };
 
   const std::size_t buffer_bytes_;
-  const std::int64_t free_max_;
   mutable Mutex mutex_;
+  std::int64_t free_max_ IOCP_GUARDED_BY(mutex_);
   static void free_all(FreeBuffer* first) noexcept;
 
   FreeBuffer* free_ IOCP_GUARDED_BY(mutex_) = nullptr;

@@ -308,6 +308,8 @@ void Engine::shut_down() {
     }
   }
   for (const auto& lane : lanes_) lane->port.close();
+  for (const auto& worker : workers_) worker->give_arena_back();
+  payload_arenas_.retire();
   started_ = false;
 }
 

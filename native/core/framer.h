@@ -56,8 +56,8 @@ class Framer {
   static constexpr std::size_t kSurplusMax = 128;
   using Surplus = std::array<std::uint8_t, kSurplusMax>;
 
-  // Where the next bytes of a large package may be received straight into; empty when that is not worth it. A payload
-  // that is claimed whole and has hardly begun gets a block of `allocator`, if there is one and it has one.
+  // Where the next bytes of a large package may be received straight into; empty when that is not worth it. Its
+  // memory comes from `allocator`, if there is one and it has some.
   MutableBytes direct_target(PayloadAllocator* allocator = nullptr) noexcept;
   // That many bytes were received there. What belongs to the next package is moved to `surplus`; feed() it next, be it
   // empty or not.
@@ -124,7 +124,7 @@ class Framer {
   bool emit_partial(Sink& sink) noexcept;
   // Begins a package that is not all there. False: out of memory.
   bool begin_partial(const Frame& frame, ConstBytes bytes, PayloadAllocator* allocator, ReceivingRun* run) noexcept;
-  // The package's memory from now on is that block, which has room for all of it.
+  // The package's memory from now on is that block, which has room for so much of it, and for the surplus.
   void take_block(const PayloadAllocator::Block& block, std::size_t capacity) noexcept;
   // A large payload, as a block where it lies.
   template <typename Sink>

@@ -36,8 +36,8 @@ constexpr std::size_t kSlabBytesMin = 32 * 1024;
 // Pooled memory that was not wanted for so long is given back.
 constexpr std::uint64_t kPoolIdleNs = 1'000'000'000;
 constexpr std::uint32_t kSlabIndexMax = 1023;
-// Capacity a partly received large package gets at first: a payload of 128 KiB and its header. It grows with what
-// really arrives, to so many times that, so that a header alone cannot claim megabytes.
+// Capacity a partly received large package gets at first: a payload of 128 KiB and its header. It grows to so many
+// times what really arrives, so that a header alone cannot claim megabytes, unless the last package had them.
 constexpr std::size_t kPartialBytesFirst = 128 * 1024 + 128;
 constexpr std::size_t kPartialGrowth = 8;
 

@@ -38,6 +38,12 @@ void PayloadArenas::trim() noexcept {
   for (const Pool& pool : own_) pool->trim_unused();
 }
 
+void PayloadArenas::retire() noexcept {
+  admit(false);
+  shared_->retire();
+  for (const Pool& pool : own_) pool->retire();
+}
+
 BufferPool::Counts PayloadArenas::counts() const noexcept {
   BufferPool::Counts all = shared_->counts();
   for (const Pool& pool : own_) all += pool->counts();

@@ -69,6 +69,8 @@ class PayloadArenas {
   std::vector<std::unique_ptr<PayloadArena>> take_ended() noexcept IOCP_EXCLUDES(mutex_);
   // Frees the memory that lay idle since the last call.
   void trim() noexcept;
+  // There are to be no more of them, and no memory is kept for any.
+  void retire() noexcept;
 
   std::size_t shared_bytes() const noexcept { return shared_->buffer_bytes(); }
   BufferPool::Counts counts() const noexcept;

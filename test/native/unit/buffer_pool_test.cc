@@ -90,6 +90,18 @@ TEST("buffer pool: trimming frees what lay idle since the last time, and nothing
   CHECK_EQ(pool.counts().free, 3U);
 }
 
+TEST("buffer pool: a retired one keeps nothing, but still has buffers to give") {
+  BufferPool pool(64, 0);
+  const std::vector<void*> buffers = acquire(pool, 3);
+  release(pool, acquire(pool, 5));
+  pool.retire();
+  CHECK_EQ(pool.counts().free, 0U);
+  release(pool, buffers);
+  release(pool, acquire(pool, 2));
+  CHECK_EQ(pool.counts().free, 0U);
+  CHECK_EQ(pool.counts().in_use, 0U);
+}
+
 TEST("buffer pool: releasing nothing is nothing") {
   BufferPool pool(64, 0);
   pool.release(nullptr);

@@ -155,6 +155,22 @@ TEST("payload arena: the owner is told of the end of one that it gave a number, 
   CHECK(host.arenas.take_ended().empty());
 }
 
+TEST("payload arena: once retired there are no more, and memory that comes back is not kept") {
+  PayloadArenas arenas(1'000, 100'000);
+  PayloadAllocator allocator(arenas);
+  const Block first = allocator.acquire(900);
+  const Block second = allocator.acquire(900);
+  allocator.give_back();
+  first.arena->release();
+  CHECK_EQ(arenas.counts().free, 1U);
+  arenas.retire();
+  CHECK_EQ(arenas.counts().free, 0U);
+  CHECK(allocator.acquire(900).memory == nullptr);
+  second.arena->release();
+  CHECK_EQ(arenas.counts().free, 0U);
+  CHECK_EQ(arenas.counts().in_use, 0U);
+}
+
 TEST("payload arena: several workers fill arenas while the owner takes payloads and trims") {
   constexpr int kWorkers = 3;
   constexpr int kBlocks = 2'000;
