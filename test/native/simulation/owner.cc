@@ -2,7 +2,6 @@
 #include "simulation/owner.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 #include "core/records.h"

@@ -3,7 +3,6 @@
 // they die the connections end that they had, and the books are in order all the same.
 #include <array>
 #include <atomic>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>

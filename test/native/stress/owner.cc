@@ -2,7 +2,6 @@
 #include "stress/owner.h"
 
 #include <array>
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 
