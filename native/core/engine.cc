@@ -243,6 +243,11 @@ void Engine::close(std::uint32_t grace_ms) {
 
 void Engine::tell_closed_when_quiet() {
   if (!closing() || closed_told_ || busy_.load(std::memory_order_seq_cst) != 0) return;
+  // Other lanes may have written since they were taken from. That comes first; when it has, this is asked again.
+  for (const auto& lane : lanes_) {
+    const bool first = lane == lanes_.front();
+    if (!first && (lane->mailbox.has_events() || lane->mailbox.congested())) return;
+  }
   closed_told_ = true;
   const std::array<std::uint32_t, 2> words = {drained.load(), reset.load()};
   lanes_[0]->mailbox.control(RecordKind::closed, 0, 0,

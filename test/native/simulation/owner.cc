@@ -40,6 +40,7 @@ void Owner::supply(std::uint32_t lane) {
 }
 
 bool Owner::step(std::uint64_t now_ms) {
+  now_ms_ = now_ms;
   bool busy = false;
   const auto count = static_cast<std::uint32_t>(engine_.worker_count());
   const std::uint32_t first = random_.below(count);
@@ -61,6 +62,14 @@ bool Owner::step(std::uint64_t now_ms) {
     worker.step(now_ms);
   }
   return busy;
+}
+
+void Owner::threads_turn() {
+  for (std::uint32_t lane = 0; lane < engine_.lane_count(); ++lane) {
+    Seat& seat = seats_[lane];
+    const bool threads = seat.stepper == Stepper::thread || seat.stepper == Stepper::recalled_thread;
+    if (threads) thread_turn(engine_.worker(lane), seat, now_ms_);
+  }
 }
 
 // One round of an I/O thread's loop. What happens while it sleeps, other than completions, it does not see.
@@ -132,6 +141,8 @@ bool Owner::act() {
     }
     CHECK_EQ(next_large, batch_.larges.size());
     for (const iocp::LargePayload& large : batch_.larges) large.free();
+    // Threads go on while an owner reads.
+    if (random_.chance(20)) threads_turn();
     engine_.delivered(lane, batch_);
     while (owed_[lane] > 0 && !random_.chance(habits_.stingy_percent)) {
       --owed_[lane];

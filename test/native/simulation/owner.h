@@ -106,6 +106,8 @@ class Owner {
   };
   static constexpr std::uint64_t kNever = UINT64_MAX;
   bool thread_turn(iocp::Worker& worker, Seat& seat, std::uint64_t now_ms);
+  // A round of every one that there is.
+  void threads_turn();
   void hand_over(std::uint32_t lane);
 
   Directory& directory_;
@@ -116,6 +118,7 @@ class Owner {
   std::vector<std::uint32_t> owed_;  // slabs each lane waits for
   std::vector<Seat> seats_;          // by lane; one worker each
   std::uint32_t next_slab_ = 0;
+  std::uint64_t now_ms_ = 0;  // of the last step
   iocp::Mailbox::Batch batch_;
   support::OutputBatch output_;
   std::map<std::uint32_t, Context> contexts_;           // by slot
