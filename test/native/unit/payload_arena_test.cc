@@ -1,7 +1,9 @@
 // Arenas: blocks behind each other, runs that may become blocks, and memory that goes back when nothing needs it.
 #include "core/payload_arena.h"
 
+#include <condition_variable>
 #include <cstring>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -176,7 +178,8 @@ TEST("payload arena: several workers fill arenas while the owner takes payloads 
   constexpr int kBlocks = 2'000;
   PayloadArenas arenas(4'096, 16'384);
   std::vector<std::unique_ptr<PayloadAllocator>> allocators;
-  iocp::Mutex mutex;
+  std::mutex mutex;
+  std::condition_variable more;
   std::vector<Block> made;
   std::vector<std::thread> threads;
   for (int i = 0; i < kWorkers; ++i) allocators.push_back(std::make_unique<PayloadAllocator>(arenas));
@@ -192,8 +195,9 @@ TEST("payload arena: several workers fill arenas while the owner takes payloads 
           block = run.claim(run.begin(), 1'000);
         }
         std::memset(block.memory, i, 1'000);
-        const iocp::ScopedLock guard(mutex);
+        const std::lock_guard lock(mutex);
         made.push_back(block);
+        more.notify_one();
       }
     });
   }
@@ -202,7 +206,8 @@ TEST("payload arena: several workers fill arenas while the owner takes payloads 
   for (int taken = 0; taken < kWorkers * kBlocks;) {
     std::vector<Block> blocks;
     {
-      const iocp::ScopedLock guard(mutex);
+      std::unique_lock lock(mutex);
+      more.wait(lock, [&] { return !made.empty(); });
       blocks.swap(made);
     }
     for (const Block& block : blocks) {
