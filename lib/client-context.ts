@@ -51,6 +51,9 @@ export interface LocalEnd {
   readonly family: number;
 }
 
+/** @internal What a context is told of itself when it is made. */
+export type Birth = Pick<ConnectedRecord, 'slot' | 'generation' | 'remoteAddress' | 'remotePort'>;
+
 /** @internal What arrives for a paused context: reading stops a moment after `pause()`, in another thread perhaps. */
 export interface Held {
   packages: Buffer[];
@@ -101,8 +104,8 @@ const Figure = {
   peerEnded: 5,
 } as const;
 
-/** The end that `record` names: the one at hand if it is the same, so that it exists once and not per connection. */
-function localEnd(link: Link, record: ConnectedRecord): LocalEnd {
+/** @internal The end that `record` names: the one at hand if it is the same, so that it exists once and not per connection. */
+export function localEnd(link: Link, record: ConnectedRecord): LocalEnd {
   const { localAddress: address, localPort: port, family } = record;
   const known = link.local;
   if (known?.address === address && known.port === port && known.family === family) return known;
@@ -141,20 +144,26 @@ export class ClientContext<Data = unknown> {
   readonly local: LocalEnd;
   #seldom: Seldom | undefined = undefined;
 
-  private constructor(link: Link, record: ConnectedRecord, data: Data) {
+  private constructor(link: Link, birth: Birth, local: LocalEnd, age: number, data: Data) {
     this.data = data;
-    this.remoteAddress = record.remoteAddress;
-    this.remotePort = record.remotePort;
-    this.slot = record.slot;
-    this.generation = record.generation;
+    this.remoteAddress = birth.remoteAddress;
+    this.remotePort = birth.remotePort;
+    this.slot = birth.slot;
+    this.generation = birth.generation;
     this.link = link;
-    this.age = Date.now() - link.epoch;
-    this.local = localEnd(link, record);
+    this.age = age;
+    this.local = local;
   }
 
-  /** @internal */
-  static create<Data>(link: Link, record: ConnectedRecord, data: Data): ClientContext<Data> {
-    return new ClientContext(link, record, data);
+  /** @internal `age`: see above. Keeps nothing of `birth`. */
+  static create<Data>(
+    link: Link,
+    birth: Birth,
+    local: LocalEnd,
+    age: number,
+    data: Data,
+  ): ClientContext<Data> {
+    return new ClientContext(link, birth, local, age, data);
   }
 
   /** @internal A `drain` record is on its way. */

@@ -6,7 +6,7 @@ import type { EventEmitter } from 'node:events';
 import type { AddressInfo } from 'node:net';
 
 import { addon, type Engine } from './binding.js';
-import { ClientContext, familyName, type Link, Phase } from './client-context.js';
+import { ClientContext, familyName, type Link, localEnd, Phase } from './client-context.js';
 import { disconnectReason } from './disconnect-reason.js';
 import {
   abortError,
@@ -35,6 +35,7 @@ import { Sender } from './sender.js';
 import { SLABS_PER_LANE_STEPPED, SLABS_PER_LANE_THREADED, SlabSupply } from './slabs.js';
 import { buildStats } from './stats.js';
 import type { IocpEvents, IocpStats } from './types.js';
+import { UnseenContexts } from './unseen-contexts.js';
 
 /** Rows of the array in which the engine announces filled slab ranges. */
 const RANGE_ROWS = 256;
@@ -74,7 +75,9 @@ export class EngineHost<Data> implements EventSink {
   readonly #slabs: SlabSupply;
   readonly #reader: EventReader;
   readonly #link: Link;
+  /** By slot; undefined where there is no connection, or one that is unseen. */
   readonly #contexts: Array<ClientContext<Data> | undefined> = [];
+  readonly #unseen = new UnseenContexts();
   readonly #connects = new Map<number, PendingConnect<Data>>();
   readonly #todo: Array<() => void> = [];
   readonly #figures = new Float64Array(addon.statNames.length);
@@ -151,14 +154,30 @@ export class EngineHost<Data> implements EventSink {
 
   /** The live contexts; those that come or go meanwhile may or may not be among them. */
   *contexts(): IterableIterator<ClientContext<Data>> {
-    for (const context of this.#contexts) {
+    for (let slot = 0; slot < Math.max(this.#contexts.length, this.#unseen.slots); slot++) {
+      const context = this.at(slot);
       if (context !== undefined) yield context;
     }
   }
 
   /** The live context in `slot`. */
   at(slot: number): ClientContext<Data> | undefined {
-    return this.#contexts[slot];
+    return this.#contexts[slot] ?? this.#see(slot);
+  }
+
+  #see(slot: number): ClientContext<Data> | undefined {
+    const birth = this.#unseen.take(slot);
+    if (birth === undefined) return undefined;
+    const { local, age } = birth;
+    const context = ClientContext.create(this.#link, birth, local, age, undefined as Data);
+    context.phase = Phase.open;
+    this.#put(context);
+    return context;
+  }
+
+  #put(context: ClientContext<Data>): void {
+    while (this.#contexts.length < context.slot) this.#contexts.push(undefined);
+    this.#contexts[context.slot] = context;
   }
 
   /** Binds and listens on a numeric address or a path. Throws an IocpError. */
@@ -301,7 +320,7 @@ export class EngineHost<Data> implements EventSink {
   }
 
   onPackage(slot: number, payload: Buffer): void {
-    const context = this.#contexts[slot];
+    const context = this.at(slot);
     if (context === undefined || context.phase >= Phase.aborted) return;
     if (this.#link.files?.onPackage(context, payload) === true) return;
     if (context.held === undefined) this.#emitter.emit('package', context, payload);
@@ -339,12 +358,20 @@ export class EngineHost<Data> implements EventSink {
       this.#engine.disconnect(slot, generation, false, 0);
       return;
     }
-    const context = ClientContext.create(this.#link, record, pending?.attempt.data as Data);
-    while (this.#contexts.length < slot) this.#contexts.push(undefined);
-    this.#contexts[slot] = context;
+    const link = this.#link;
+    const local = localEnd(link, record);
+    const age = Date.now() - link.epoch;
     this.#count++;
     this.updateRef();
-    this.#link.files?.onConnected(context, token !== 0);
+    const isAwaited = token !== 0 || link.files !== undefined;
+    if (!isAwaited && !this.#hears('context') && !this.#hears('connection')) {
+      this.#unseen.add(record, local, age);
+      return;
+    }
+    const data = pending?.attempt.data as Data;
+    const context = ClientContext.create(link, record, local, age, data);
+    this.#put(context);
+    link.files?.onConnected(context, token !== 0);
     this.#todo.push(() => this.#emitter.emit('context', context));
     this.#todo.push(() => {
       if (context.phase === Phase.fresh) context.phase = Phase.open;
@@ -354,8 +381,12 @@ export class EngineHost<Data> implements EventSink {
     this.#work();
   }
 
+  #hears(event: keyof IocpEvents<Data>): boolean {
+    return this.#emitter.listenerCount(event) > 0;
+  }
+
   onEnded(slot: number): void {
-    const context = this.#contexts[slot];
+    const context = this.at(slot);
     if (context === undefined) return;
     context.sawEnd = true;
     if (context.held !== undefined) {
@@ -376,9 +407,16 @@ export class EngineHost<Data> implements EventSink {
   }
 
   onDisconnected(record: DisconnectedRecord): void {
-    const context = this.#contexts[record.slot];
+    const { slot } = record;
+    const isUnheard = !this.#hears('disconnect') && this.#contexts[slot] === undefined;
+    if (isUnheard && this.#unseen.take(slot) !== undefined) {
+      this.#count--;
+      this.updateRef();
+      return;
+    }
+    const context = this.at(slot);
     if (context === undefined) return;
-    this.#contexts[record.slot] = undefined;
+    this.#contexts[slot] = undefined;
     this.#count--;
     context.end(record);
     this.updateRef();

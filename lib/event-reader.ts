@@ -5,7 +5,7 @@
 import { Kind, RANGE_WORDS, RECORD_ALIGNMENT, RECORD_HEADER_BYTES } from './records.js';
 import type { Slab, SlabSupply } from './slabs.js';
 
-/** A connection came to be, accepted (`token` 0) or outgoing. */
+/** A connection came to be, accepted (`token` 0) or outgoing. The reader fills the same object again for the next one. */
 export interface ConnectedRecord {
   slot: number;
   generation: number;
@@ -83,15 +83,20 @@ const PayloadView = (
       }
 ) as MakeBuffer;
 
-/** Rows that `deliver` announced and that are not read to their end yet. */
+/** A row that `deliver` announced. */
 interface Row {
   slab: Slab;
   begin: number;
   end: number;
 }
 
-const NOTHING = new Uint32Array(0);
-const NO_BYTES = new Uint8Array(0);
+const NO_MEMORY = new ArrayBuffer(0);
+const NO_SLAB: Slab = {
+  lane: 0,
+  memory: NO_MEMORY,
+  words: new Uint32Array(NO_MEMORY),
+  bytes: new Uint8Array(NO_MEMORY),
+};
 
 function text(memory: ArrayBuffer, offset: number, length: number): string {
   return Buffer.from(memory, offset, length).toString('utf8');
@@ -108,18 +113,39 @@ function lost(): Error {
   );
 }
 
+/** Turns addresses into strings. Peers of one host tend to come together: they share one, and no other is made. */
+class AddressReader {
+  #last = '';
+  /** Its bytes, as long as they are. */
+  #bytes = Buffer.alloc(0);
+
+  read(slab: Uint8Array, offset: number, length: number): string {
+    const last = this.#bytes;
+    let same = length === last.length;
+    for (let index = 0; same && index < length; index++)
+      same = slab[offset + index] === last[index];
+    if (!same) {
+      this.#bytes = Buffer.from(slab.subarray(offset, offset + length));
+      this.#last = this.#bytes.toString('utf8');
+    }
+    return this.#last;
+  }
+}
+
 /** Reads the slabs of one engine. */
 export class EventReader {
   readonly #ranges: Int32Array;
   readonly #slabs: SlabSupply;
   readonly #sink: EventSink;
-  #rows: Row[] = [];
+  /** Used again and again: the first `#rowCount` are announced, and those from `#nextRow` on not begun. */
+  readonly #rows: Row[] = [];
+  #rowCount = 0;
   #nextRow = 0;
   #larges: Buffer[] = [];
   #nextLarge = 0;
-  #words: Uint32Array = NOTHING;
-  #memory = new ArrayBuffer(0);
-  #bytes: Uint8Array = NO_BYTES;
+  #words = NO_SLAB.words;
+  #memory = NO_SLAB.memory;
+  #bytes = NO_SLAB.bytes;
   #at = 0;
   #end = 0;
   readonly #room: number;
@@ -127,7 +153,19 @@ export class EventReader {
   #seriesSlot = 0;
   #seriesAt = 0;
   #seriesEnd = 0;
-  #lastAddress = '';
+  readonly #remoteAddresses = new AddressReader();
+  readonly #localAddresses = new AddressReader();
+  readonly #connection: ConnectedRecord = {
+    slot: 0,
+    generation: 0,
+    token: 0,
+    listener: 0,
+    family: 0,
+    remoteAddress: '',
+    remotePort: 0,
+    localAddress: '',
+    localPort: 0,
+  };
 
   /** `room`: bytes before each payload of a series. */
   constructor(ranges: Int32Array, slabs: SlabSupply, sink: EventSink, room: number) {
@@ -147,7 +185,7 @@ export class EventReader {
       const index = this.#ranges[word] as number;
       const begin = this.#ranges[word + 1] as number;
       const end = this.#ranges[word + 2] as number;
-      if (begin < end) this.#rows.push({ slab: this.#slabs.at(index), begin, end });
+      if (begin < end) this.#announce(this.#slabs.at(index), begin, end);
       if (this.#ranges[word + 3] !== 0) this.#slabs.replace(index);
     }
     if (larges !== undefined) {
@@ -157,6 +195,18 @@ export class EventReader {
           : larges;
       this.#nextLarge = 0;
     }
+  }
+
+  #announce(slab: Slab, begin: number, end: number): void {
+    const row = this.#rows[this.#rowCount];
+    if (row === undefined) {
+      this.#rows.push({ slab, begin, end });
+    } else {
+      row.slab = slab;
+      row.begin = begin;
+      row.end = end;
+    }
+    this.#rowCount++;
   }
 
   /** Hands every noted record to the sink, going on behind the last one it was given. */
@@ -229,31 +279,34 @@ export class EventReader {
 
   /** Moves to the next row; false = everything was read. */
   #advance(): boolean {
-    const row = this.#rows[this.#nextRow++];
-    if (row === undefined) {
-      this.#rows = [];
-      this.#nextRow = 0;
-      this.#larges = [];
+    if (this.#nextRow === this.#rowCount) {
+      this.#rowCount = this.#nextRow = 0;
+      if (this.#nextLarge > 0) this.#larges = [];
       this.#nextLarge = 0;
-      this.#words = NOTHING;
-      this.#bytes = NO_BYTES;
-      this.#at = this.#end = 0;
+      this.#enter(NO_SLAB, 0, 0);
       return false;
     }
-    this.#words = row.slab.words;
-    this.#bytes = row.slab.bytes;
-    this.#memory = row.slab.memory;
-    this.#at = row.begin;
-    this.#end = row.end;
+    const row = this.#rows[this.#nextRow++] as Row;
+    this.#enter(row.slab, row.begin, row.end);
+    row.slab = NO_SLAB; // it may be collected once it was read
     return true;
+  }
+
+  #enter(slab: Slab, begin: number, end: number): void {
+    this.#words = slab.words;
+    this.#bytes = slab.bytes;
+    this.#memory = slab.memory;
+    this.#at = begin;
+    this.#end = end;
   }
 
   #dispatchRare(kind: number, slot: number, words: Uint32Array, body: number, extra: number): void {
     const sink = this.#sink;
+    if (kind === Kind.connected) {
+      return sink.onConnected(this.#connected(slot, words, body)); // apart, for no garbage is made of it
+    }
     const at = (index: number): number => words[body + index] as number;
     switch (kind) {
-      case Kind.connected:
-        return sink.onConnected(this.#connected(slot, at, body * 4));
       case Kind.ended:
         return sink.onEnded(slot);
       case Kind.drain:
@@ -291,27 +344,22 @@ export class EventReader {
     }
   }
 
-  #connected(slot: number, at: (index: number) => number, offset: number): ConnectedRecord {
-    const texts = offset + 8 * 4;
-    const remoteBytes = at(6);
-    return {
-      slot,
-      generation: at(0),
-      token: at(1),
-      listener: at(2),
-      remotePort: at(3),
-      localPort: at(4),
-      family: at(5),
-      remoteAddress: this.#address(texts, remoteBytes),
-      localAddress: text(this.#memory, texts + remoteBytes, at(7)),
-    };
-  }
-
-  /** Peers of one host tend to come together: they share one string. */
-  #address(offset: number, length: number): string {
-    const address = text(this.#memory, offset, length);
-    if (address !== this.#lastAddress) this.#lastAddress = address;
-    return this.#lastAddress;
+  #connected(slot: number, words: Uint32Array, body: number): ConnectedRecord {
+    const connection = this.#connection;
+    connection.slot = slot;
+    connection.generation = words[body] as number;
+    connection.token = words[body + 1] as number;
+    connection.listener = words[body + 2] as number;
+    connection.remotePort = words[body + 3] as number;
+    connection.localPort = words[body + 4] as number;
+    connection.family = words[body + 5] as number;
+    const remoteBytes = words[body + 6] as number;
+    const localBytes = words[body + 7] as number;
+    const texts = (body + 8) * 4;
+    const bytes = this.#bytes;
+    connection.remoteAddress = this.#remoteAddresses.read(bytes, texts, remoteBytes);
+    connection.localAddress = this.#localAddresses.read(bytes, texts + remoteBytes, localBytes);
+    return connection;
   }
 
   #disconnected(slot: number, at: (index: number) => number, offset: number): DisconnectedRecord {

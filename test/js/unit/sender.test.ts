@@ -56,17 +56,8 @@ class CountingEngine {
   }
 }
 
-const RECORD = {
-  slot: 5,
-  generation: 1,
-  token: 0,
-  listener: 1,
-  family: 4,
-  remoteAddress: '127.0.0.1',
-  remotePort: 1,
-  localAddress: '127.0.0.1',
-  localPort: 2,
-};
+const BIRTH = { slot: 5, generation: 1, remoteAddress: '127.0.0.1', remotePort: 1 };
+const LOCAL_END = { address: '127.0.0.1', port: 2, family: 4 };
 
 function setUp(limits: { onOverflow?: 'drop' | 'throw' | 'disconnect' } = {}) {
   const engine = new CountingEngine(4);
@@ -98,7 +89,7 @@ function setUp(limits: { onOverflow?: 'drop' | 'throw' | 'disconnect' } = {}) {
     files: undefined,
     release: () => undefined,
   };
-  const context = ClientContext.create(link, RECORD, undefined);
+  const context = ClientContext.create(link, BIRTH, LOCAL_END, 0, undefined);
   context.phase = Phase.open;
   return { engine, batch, sender, context };
 }
