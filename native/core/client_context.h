@@ -69,6 +69,7 @@ struct PendingReads {
   Sequencer<ReadOperation> sequencer;
   ReadAllowance allowance;
   std::uint32_t in_flight = 0;
+  std::uint64_t bytes_at_timer = 0;  // received in all when the timer was set that gives them back
   bool giving_back = false;          // idle: cancelled, to wait with a zero-byte read again
   std::vector<ReadOperation*> live;  // in flight, by number % capacity, for cancelling
 };
@@ -94,6 +95,16 @@ struct DisconnectReason {
   Status status = Status::disconnected;
   Syscall syscall = Syscall::none;
   std::string message;  // empty = the status' own
+};
+
+// What few contexts have at a time. Apart from them, so that one that is quiet pays for one pointer.
+struct Seldom {
+  std::unique_ptr<Operation> hang_up;
+  std::unique_ptr<Backlog> backlog;
+  std::unique_ptr<Luggage> luggage;
+  std::unique_ptr<std::deque<SendMark>> marks;
+  std::unique_ptr<ContextFiles> files;
+  std::unique_ptr<DisconnectReason> disconnect_reason;
 };
 
 class ClientContext {
@@ -144,32 +155,34 @@ class ClientContext {
 
   // --- state -------------------------------------------------------------------------------------------------
   ContextState state IOCP_GUARDED_BY(lock) = ContextState::open;
-  bool finalized IOCP_GUARDED_BY(lock) = false;  // the disconnected record was or is being written
-  bool announced IOCP_GUARDED_BY(lock) = false;  // its owner has taken the connected record
-  bool paused IOCP_GUARDED_BY(lock) = false;
-  bool unserved IOCP_GUARDED_BY(lock) = false;  // its packages are for a logical worker, and it has none to take them
-  bool leaving IOCP_GUARDED_BY(lock) = false;   // … because the one that it has is asked to let go of it
-  bool ends_when_released IOCP_GUARDED_BY(lock) = false;  // … and the engine closes then; timer: at the latest
-  bool introduced IOCP_GUARDED_BY(lock) = false;          // some logical worker knew it
-  bool peer_ended IOCP_GUARDED_BY(lock) = false;          // the peer's FIN was read
-  bool end_seen IOCP_GUARDED_BY(lock) = false;            // … or seen while bytes before it are unread
-  bool end_told IOCP_GUARDED_BY(lock) = false;            // the `ended` record was written
-  bool write_shut IOCP_GUARDED_BY(lock) = false;          // our FIN is out
-  bool flush_queued IOCP_GUARDED_BY(lock) = false;        // a flush command is on its way
-  bool abort_queued IOCP_GUARDED_BY(lock) = false;        // a command that ends it is on its way
-  bool drain_armed IOCP_GUARDED_BY(lock) = false;         // the owner wants to know when the queue is low
-  bool worker_drain_armed IOCP_GUARDED_BY(lock) = false;  // the logical worker does
-  bool stalled IOCP_GUARDED_BY(lock) = false;             // waits for room in the mailbox
-  bool zero_byte_pending IOCP_GUARDED_BY(lock) = false;
-  bool hang_up_pending IOCP_GUARDED_BY(lock) = false;
-  bool retry_queued IOCP_GUARDED_BY(lock) = false;
-  bool waits_for_disk IOCP_GUARDED_BY(lock) = false;     // a file's bytes come faster than they can be written
-  bool busy IOCP_GUARDED_BY(lock) = false;               // bytes come often enough to wait for them with buffers
-  bool absolute_deadline IOCP_GUARDED_BY(lock) = false;  // progress does not extend the grace period
-  bool counted_as_drained IOCP_GUARDED_BY(lock) = false;
+  bool finalized : 1 IOCP_GUARDED_BY(lock) = false;  // the disconnected record was or is being written
+  bool announced : 1 IOCP_GUARDED_BY(lock) = false;  // its owner has taken the connected record
+  bool paused : 1 IOCP_GUARDED_BY(lock) = false;
+  bool unserved : 1 IOCP_GUARDED_BY(lock) = false;  // a logical worker is to have its packages, and there is none
+  bool leaving : 1 IOCP_GUARDED_BY(lock) = false;   // … because the one that it has is asked to let go of it
+  bool ends_when_released : 1 IOCP_GUARDED_BY(lock) = false;  // … and the engine closes then; timer: at the latest
+  bool introduced : 1 IOCP_GUARDED_BY(lock) = false;          // some logical worker knew it
+  bool peer_ended : 1 IOCP_GUARDED_BY(lock) = false;          // the peer's FIN was read
+  bool end_seen : 1 IOCP_GUARDED_BY(lock) = false;            // … or seen while bytes before it are unread
+  bool end_told : 1 IOCP_GUARDED_BY(lock) = false;            // the `ended` record was written
+  bool write_shut : 1 IOCP_GUARDED_BY(lock) = false;          // our FIN is out
+  bool flush_queued : 1 IOCP_GUARDED_BY(lock) = false;        // a flush command is on its way
+  bool abort_queued : 1 IOCP_GUARDED_BY(lock) = false;        // a command that ends it is on its way
+  bool drain_armed : 1 IOCP_GUARDED_BY(lock) = false;         // the owner wants to know when the queue is low
+  bool worker_drain_armed : 1 IOCP_GUARDED_BY(lock) = false;  // the logical worker does
+  bool stalled : 1 IOCP_GUARDED_BY(lock) = false;             // waits for room in the mailbox
+  bool zero_byte_pending : 1 IOCP_GUARDED_BY(lock) = false;
+  bool hang_up_pending : 1 IOCP_GUARDED_BY(lock) = false;
+  bool retry_queued : 1 IOCP_GUARDED_BY(lock) = false;
+  bool waits_for_disk : 1 IOCP_GUARDED_BY(lock) = false;     // a file's bytes come faster than they can be written
+  bool busy : 1 IOCP_GUARDED_BY(lock) = false;               // bytes come often enough to wait for them with buffers
+  bool absolute_deadline : 1 IOCP_GUARDED_BY(lock) = false;  // progress does not extend the grace period
+  bool counted_as_drained : 1 IOCP_GUARDED_BY(lock) = false;
   std::uint8_t last_read_kib IOCP_GUARDED_BY(lock) = 0;  // what its last read into a slab brought, rounded up
   std::uint32_t grace_ms IOCP_GUARDED_BY(lock) = 0;
   std::uint32_t references IOCP_GUARDED_BY(lock) = 0;
+  // No write asks for more; lowered when the system ran out of buffers.
+  std::uint32_t most_write_bytes IOCP_GUARDED_BY(lock) = kAnyWriteBytes;
   Socket* socket IOCP_GUARDED_BY(lock) = nullptr;
   Timer timer;                                                    // guarded by the lane's timer lock
   std::uint64_t timer_due_ms IOCP_GUARDED_BY(lock) = UINT64_MAX;  // what its owner knows of it; UINT64_MAX = not set
@@ -177,37 +190,46 @@ class ClientContext {
   // --- the way in --------------------------------------------------------------------------------------------
   Operation zero_byte_read IOCP_GUARDED_BY(lock);
   Framer framer IOCP_GUARDED_BY(lock);
-  std::unique_ptr<Operation> hang_up IOCP_GUARDED_BY(lock);
   std::unique_ptr<PendingReads> reads IOCP_GUARDED_BY(lock);
   std::uint64_t last_turn_ms IOCP_GUARDED_BY(lock) = 0;  // when a zero-byte read last completed
-  std::unique_ptr<Backlog> backlog IOCP_GUARDED_BY(lock);
 
   std::shared_ptr<LogicalWorker> worker
       IOCP_GUARDED_BY(lock);  // that its packages are for; null = the owner, or nobody yet
-  std::unique_ptr<Luggage> luggage IOCP_GUARDED_BY(lock);
 
   // --- the way out -------------------------------------------------------------------------------------------
   SendQueue queue IOCP_GUARDED_BY(lock);
-  WriteOperation* write IOCP_GUARDED_BY(lock) = nullptr;          // in flight
-  std::size_t most_write_bytes IOCP_GUARDED_BY(lock) = SIZE_MAX;  // lowered when the system ran out of buffers
-  std::unique_ptr<std::deque<SendMark>> marks IOCP_GUARDED_BY(lock);
+  WriteOperation* write IOCP_GUARDED_BY(lock) = nullptr;  // in flight
 
-  // --- files: null until there was one ----------------------------------------------------------------------------
-  std::unique_ptr<ContextFiles> files IOCP_GUARDED_BY(lock);
   // A write or a transmit is in flight: the queue's front is the port's.
-  bool writing() const IOCP_REQUIRES(lock) { return write != nullptr || (files != nullptr && files->transmitting); }
+  bool writing() const IOCP_REQUIRES(lock) { return write != nullptr || (files() != nullptr && files()->transmitting); }
 
-  // --- figures and last words ----------------------------------------------------------------------------------
+  // --- what few contexts have at a time --------------------------------------------------------------------------
+  std::unique_ptr<Seldom> seldom IOCP_GUARDED_BY(lock);  // null until there was some of it
+  Seldom& some() IOCP_REQUIRES(lock) {
+    if (seldom == nullptr) seldom = std::make_unique<Seldom>();
+    return *seldom;
+  }
+  // Null until there was one:
+  ContextFiles* files() const IOCP_REQUIRES(lock) { return seldom == nullptr ? nullptr : seldom->files.get(); }
+  ContextFiles& files_made() IOCP_REQUIRES(lock) {
+    if (files() == nullptr) some().files = std::make_unique<ContextFiles>();
+    return *files();
+  }
+  Backlog* backlog() const IOCP_REQUIRES(lock) { return seldom == nullptr ? nullptr : seldom->backlog.get(); }
+  Luggage* luggage() const IOCP_REQUIRES(lock) { return seldom == nullptr ? nullptr : seldom->luggage.get(); }
+
+  // --- figures --------------------------------------------------------------------------------------------------
   std::uint64_t bytes_received IOCP_GUARDED_BY(lock) = 0;
   std::uint64_t bytes_sent IOCP_GUARDED_BY(lock) = 0;
   std::uint64_t packages_received IOCP_GUARDED_BY(lock) = 0;
   std::uint64_t packages_sent IOCP_GUARDED_BY(lock) = 0;
-  std::uint64_t bytes_received_at_timer IOCP_GUARDED_BY(lock) = 0;
-  std::unique_ptr<DisconnectReason> disconnect_reason IOCP_GUARDED_BY(lock);
 
 #if defined(IOCP_DEBUG_CHECKS)
   std::array<std::uint32_t, kReferenceReasons> reasons IOCP_GUARDED_BY(lock) = {};
 #endif
 };
+#if !defined(IOCP_DEBUG_CHECKS)
+static_assert(sizeof(ClientContext) <= 288, "tens of thousands exist");
+#endif
 
 }  // namespace iocp

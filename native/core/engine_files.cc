@@ -57,15 +57,15 @@ bool Engine::send_file(std::uint32_t token, const FileRun& run) {
   {
     ScopedLock guard(context->lock);
     if (!context->accepts_sends()) return false;
-    if (context->files == nullptr) context->files = std::make_unique<ContextFiles>();
+    context->files_made();
     transfer->id = run.id;
     transfer->raw = run.raw;
     transfer->next = run.begin;
     transfer->end = run.begin + run.length;
     transfer->credit = run.credit;
-    context->files->sending.push_back(transfer);
+    context->files()->sending.push_back(transfer);
     if (run.length == 0) {
-      ContextFiles::take_out(context->files->sending, *transfer);
+      ContextFiles::take_out(context->files()->sending, *transfer);
       tell(*transfer, FileEvent::sent, Status::ok, transfer->end);
       context->lane.wake();
     } else {
@@ -93,8 +93,7 @@ void Engine::hold_others(std::uint32_t slot, std::uint32_t generation, bool hold
   if (context == nullptr) return;
   {
     ScopedLock guard(context->lock);
-    if (context->files == nullptr) context->files = std::make_unique<ContextFiles>();
-    ContextFiles& files = *context->files;
+    ContextFiles& files = context->files_made();
     files.holds_others = hold;
     if (!hold) {
       const std::vector<HeldPackage> held = std::exchange(files.held, {});
@@ -133,18 +132,19 @@ bool Engine::receive_file(std::uint32_t token, const FileRun& run) {
   if (context == nullptr) return false;
   ScopedLock guard(context->lock);
   if (context->state == ContextState::closed) return false;
-  if (context->files == nullptr) context->files = std::make_unique<ContextFiles>();
+  context->files_made();
   transfer->id = run.id;
   transfer->raw = run.raw;
   transfer->expected = run.length;
   transfer->credit = run.credit;
   if (run.raw) {
     // The peer was to send nothing until it is told to: with half a package here, nobody knows where the file begins.
-    if (context->framer.mid_package() || context->backlog != nullptr || context->files->raw != nullptr) return false;
-    if (run.length > 0) context->files->raw = transfer;
-    context->files->raw_left = run.length;
+    if (context->framer.mid_package() || context->backlog() != nullptr || context->files()->raw != nullptr)
+      return false;
+    if (run.length > 0) context->files()->raw = transfer;
+    context->files()->raw_left = run.length;
   } else {
-    context->files->receiving.push_back(transfer);
+    context->files()->receiving.push_back(transfer);
   }
   return true;
 }
@@ -165,9 +165,9 @@ void Engine::stop_file(std::uint32_t token, bool keep) {
   transfer->stopped.store(true, std::memory_order_relaxed);
   if (ClientContext* context = table_.find(transfer->slot, transfer->generation)) {
     ScopedLock guard(context->lock);
-    if (context->files != nullptr) {
-      ContextFiles::take_out(context->files->receiving, *transfer);
-      if (!transfer->piece_queued) ContextFiles::take_out(context->files->sending, *transfer);
+    if (context->files() != nullptr) {
+      ContextFiles::take_out(context->files()->receiving, *transfer);
+      if (!transfer->piece_queued) ContextFiles::take_out(context->files()->sending, *transfer);
     }
   }
   DiskJob job = job_of(DiskJob::Kind::discard, transfer);

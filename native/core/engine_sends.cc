@@ -304,8 +304,9 @@ Status Engine::queue_shared(Outgoing& out, ClientContext& context, SharedBytes* 
 void Engine::note_queued(Outgoing& out, ClientContext& context, std::uint32_t flags) {
   count_package(out, context, flags);
   if ((flags & kOutputNotify) != 0) {
-    if (context.marks == nullptr) context.marks = std::make_unique<std::deque<SendMark>>();
-    context.marks->push_back({context.bytes_sent + context.queue.stream_bytes(), flags >> kOutputTokenShift});
+    std::unique_ptr<std::deque<SendMark>>& marks = context.some().marks;
+    if (marks == nullptr) marks = std::make_unique<std::deque<SendMark>>();
+    marks->push_back({context.bytes_sent + context.queue.stream_bytes(), flags >> kOutputTokenShift});
   }
   if (context.flush_queued) return;
   context.flush_queued = true;

@@ -15,10 +15,10 @@ Engine::Sent Engine::queue(Outgoing& out, const LogicalWorker* sender, std::uint
     return {Status::gone, 0};
   }
   ScopedLock guard(context->lock);
-  const bool held = context->files != nullptr && context->files->holds_others;
+  const bool held = context->files() != nullptr && context->files()->holds_others;
   const Status status =
       held ? keep_package(out, *context, payload, flags) : queue_package(out, *context, payload, flags);
-  const std::uint64_t queued = context->queue.queued_bytes() + (held ? context->files->held_bytes : 0);
+  const std::uint64_t queued = context->queue.queued_bytes() + (held ? context->files()->held_bytes : 0);
   if (queued > options_.high_water_mark && context->worker.get() == sender) context->worker_drain_armed = true;
   return {status, queued};
 }
@@ -29,7 +29,7 @@ Status Engine::keep_package(Outgoing& out, ClientContext& context, ConstBytes pa
     ++out.packages_dropped;
     return Status::package_too_large;
   }
-  ContextFiles& files = *context.files;
+  ContextFiles& files = *context.files();
   const Status admitted = admit(out, context, files.held_bytes + payload.size());
   if (admitted != Status::ok) return admitted;
   files.held.push_back({std::vector<std::uint8_t>(payload.begin(), payload.end()), flags});
@@ -65,7 +65,7 @@ std::unique_ptr<Luggage> Engine::take_luggage(std::uint32_t slot, std::uint32_t 
   ClientContext* context = table_.find(slot, generation);
   if (context == nullptr) return nullptr;
   ScopedLock guard(context->lock);
-  return std::move(context->luggage);
+  return context->seldom == nullptr ? nullptr : std::move(context->seldom->luggage);
 }
 
 void Engine::share_out() {

@@ -83,7 +83,8 @@ constexpr std::uint32_t kBusyGapMs = 200;
 // Turns of reading without a shortage after which a context may keep one more read pending.
 constexpr std::uint32_t kTurnsToGrow = 64;
 // After a shortage a write takes half as much as the one that failed, but always this much.
-constexpr std::size_t kLeastWriteBytes = 4 * 1024;
+constexpr std::uint32_t kLeastWriteBytes = 4 * 1024;
+constexpr std::uint32_t kAnyWriteBytes = UINT32_MAX;
 // How long an operation that met ENOBUFS, or a listener out of descriptors, rests before it tries again.
 constexpr std::uint32_t kRetryDelayMs = 20;
 

@@ -30,7 +30,7 @@ void Worker::begin_ending(ClientContext& context, DisconnectReason reason, Grace
     return;
   }
   context.state = ContextState::ending;
-  context.disconnect_reason = std::make_unique<DisconnectReason>(std::move(reason));
+  context.some().disconnect_reason = std::make_unique<DisconnectReason>(std::move(reason));
   context.absolute_deadline = grace.absolute;
   context.grace_ms = grace.limited ? grace.ms : 0;
   cancel_timer(context);
@@ -61,8 +61,8 @@ void Worker::advance_ending(ClientContext& context) {
 
 void Worker::fail(ClientContext& context, DisconnectedBy by, Status status, Syscall syscall, std::string message) {
   if (context.state == ContextState::closed) return;
-  if (context.disconnect_reason == nullptr) {
-    context.disconnect_reason =
+  if (context.some().disconnect_reason == nullptr) {
+    context.some().disconnect_reason =
         std::make_unique<DisconnectReason>(DisconnectReason{by, status, syscall, std::move(message)});
   }
   close_socket(context, CloseMode::reset);
@@ -86,12 +86,14 @@ void Worker::close_socket(ClientContext& context, CloseMode mode) {
     while (ReadOperation* parked = context.reads->sequencer.take_any()) free_read(parked);
   }
   context.framer.reset();
-  context.backlog.reset();
-  context.marks.reset();
-  if (context.files != nullptr) {
-    context.files->sending.clear();
-    context.files->receiving.clear();
-    context.files->raw.reset();
+  if (context.seldom != nullptr) {
+    context.seldom->backlog.reset();
+    context.seldom->marks.reset();
+  }
+  if (context.files() != nullptr) {
+    context.files()->sending.clear();
+    context.files()->receiving.clear();
+    context.files()->raw.reset();
   }
 }
 
@@ -124,7 +126,8 @@ void Worker::publish_disconnected(ClientContext& context) {
     worker = std::move(context.worker);
     context.worker = nullptr;
     DisconnectReason unexplained;
-    DisconnectReason& reason = context.disconnect_reason == nullptr ? unexplained : *context.disconnect_reason;
+    const bool explained = context.seldom != nullptr && context.seldom->disconnect_reason != nullptr;
+    DisconnectReason& reason = explained ? *context.seldom->disconnect_reason : unexplained;
     message = std::move(reason.message);
     drained = context.counted_as_drained;
     const std::array<std::uint64_t, 4> figures = {context.bytes_received, context.bytes_sent, context.packages_received,

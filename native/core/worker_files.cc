@@ -13,7 +13,7 @@ namespace iocp {
 // --- out ---------------------------------------------------------------------------------------------------------
 
 bool Worker::transmit_front(ClientContext& context, FilePiece& piece, std::size_t* budget) {
-  ContextFiles& files = *context.files;
+  ContextFiles& files = *context.files();
   files.transmit.tag = static_cast<std::uint8_t>(Tag::transmit);
   files.transmit.owner = &context;
   files.transmitting = true;
@@ -35,7 +35,7 @@ bool Worker::transmit_front(ClientContext& context, FilePiece& piece, std::size_
 }
 
 void Worker::on_transmitted(ClientContext& context, Status status, std::uint32_t bytes) {
-  context.files->transmitting = false;
+  context.files()->transmitting = false;
   if (context.state == ContextState::closed) {
     context.queue.clear(engine_.send_buffers());
     return;
@@ -82,11 +82,11 @@ void Worker::on_piece_sent(ClientContext& context, const FilePiece& piece) {
   FileTransfer& transfer = *piece.transfer;
   transfer.piece_queued = false;
   if (transfer.stopped.load(std::memory_order_relaxed)) {
-    ContextFiles::take_out(context.files->sending, transfer);
+    ContextFiles::take_out(context.files()->sending, transfer);
     return;
   }
   if (transfer.next == transfer.end) {
-    ContextFiles::take_out(context.files->sending, transfer);
+    ContextFiles::take_out(context.files()->sending, transfer);
     tell(transfer, FileEvent::sent, Status::ok, transfer.end);
     return;
   }
@@ -101,8 +101,8 @@ void Worker::on_piece_sent(ClientContext& context, const FilePiece& piece) {
 // --- in: the raw run -----------------------------------------------------------------------------------------------
 
 MutableBytes Worker::raw_target(ClientContext& context) {
-  if (context.files == nullptr || context.files->raw == nullptr) return {};
-  ContextFiles& files = *context.files;
+  if (context.files() == nullptr || context.files()->raw == nullptr) return {};
+  ContextFiles& files = *context.files();
   if (files.raw_buffer == nullptr) {
     files.raw_capacity = static_cast<std::size_t>(std::min<std::uint64_t>(files.raw_left, kFileBufferBytes));
     files.raw_buffer = static_cast<std::uint8_t*>(std::malloc(files.raw_capacity));
@@ -116,7 +116,7 @@ MutableBytes Worker::raw_target(ClientContext& context) {
 }
 
 void Worker::raw_received(ClientContext& context, std::size_t bytes) {
-  ContextFiles& files = *context.files;
+  ContextFiles& files = *context.files();
   files.raw_filled += bytes;
   files.raw_left -= bytes;
   if (files.raw_filled < files.raw_capacity) return;
@@ -172,8 +172,8 @@ void Worker::take_chunk(ClientContext& context, LargePayload chunk) {
   const ConstBytes payload(chunk.payload, chunk.length);
   const std::uint32_t id = file_chunk_id(payload);
   FileTransferPointer transfer;
-  if (context.files != nullptr) {
-    for (const FileTransferPointer& one : context.files->receiving) {
+  if (context.files() != nullptr) {
+    for (const FileTransferPointer& one : context.files()->receiving) {
       if (one->id == id) transfer = one;
     }
   }
@@ -184,7 +184,7 @@ void Worker::take_chunk(ClientContext& context, LargePayload chunk) {
   }
   if (length > transfer->credit || length > transfer->expected) {
     chunk.free();
-    ContextFiles::take_out(context.files->receiving, *transfer);
+    ContextFiles::take_out(context.files()->receiving, *transfer);
     tell(*transfer, FileEvent::failed, Status::protocol_violation, 0);
     return;
   }

@@ -261,7 +261,7 @@ void Worker::top_up_reads(ClientContext& context) {
   // A timer that is set already finds out by itself whether bytes came meanwhile.
   const bool unwatched = context.timer_due_ms == UINT64_MAX;
   if (engine_.options().zero_byte_reads && unwatched && context.state == ContextState::open) {
-    context.bytes_received_at_timer = context.bytes_received;
+    context.reads->bytes_at_timer = context.bytes_received;
     set_timer(context, kActiveReadIdleMs);
   }
 }
@@ -331,8 +331,9 @@ void Worker::on_read_while_paused(ClientContext& context) {
   finish_giving_back(context);
   const ReadOperation* next = sequencer.peek();
   if (next != nullptr && (next->status != Status::ok || next->bytes == 0)) {
-    const bool paused = std::exchange(context.paused, false);
-    const bool unserved = std::exchange(context.unserved, false);
+    const bool paused = context.paused;
+    const bool unserved = context.unserved;
+    context.paused = context.unserved = false;
     take_parked_reads(context);
     context.paused = paused;
     context.unserved = unserved;
@@ -385,8 +386,8 @@ bool Worker::feed_parked(ClientContext& context, ReadOperation& operation) {
 
 void Worker::give_reads_back(ClientContext& context) {
   if (context.reads == nullptr || context.reads->in_flight == 0 || context.reads->giving_back) return;
-  if (context.bytes_received != context.bytes_received_at_timer) {
-    context.bytes_received_at_timer = context.bytes_received;
+  if (context.bytes_received != context.reads->bytes_at_timer) {
+    context.reads->bytes_at_timer = context.bytes_received;
     set_timer(context, kActiveReadIdleMs);
     return;
   }
@@ -450,29 +451,29 @@ std::size_t Worker::feed_packages(ClientContext& context, ConstBytes bytes, Rece
 
 bool Worker::feed_backlog(ClientContext& context) {
   // Also without a backlog: a package may be complete that found no room before.
-  const bool backlogged = context.backlog != nullptr;
+  const bool backlogged = context.backlog() != nullptr;
   if (!backlogged && !context.framer.mid_package()) return true;
   ConstBytes bytes;
   if (backlogged) {
-    bytes = ConstBytes(context.backlog->bytes.get() + context.backlog->used,
-                       context.backlog->length - context.backlog->used);
+    bytes = ConstBytes(context.backlog()->bytes.get() + context.backlog()->used,
+                       context.backlog()->length - context.backlog()->used);
   }
   const std::size_t used = feed(context, bytes);
   if (context.state == ContextState::closed) return false;
   if (backlogged) {
-    context.backlog->used += used;
-    if (context.backlog->used == context.backlog->length) context.backlog.reset();
+    context.backlog()->used += used;
+    if (context.backlog()->used == context.backlog()->length) context.seldom->backlog.reset();
   }
   return !context.stalled && !context.waits_for_disk;
 }
 
 void Worker::keep_backlog(ClientContext& context, ConstBytes bytes) {
-  IOCP_CHECK(context.backlog == nullptr);
+  IOCP_CHECK(context.backlog() == nullptr);
   auto backlog = std::make_unique<Backlog>();
   backlog->bytes.reset(new std::uint8_t[bytes.size()]);
   backlog->length = bytes.size();
   std::memcpy(backlog->bytes.get(), bytes.data(), bytes.size());
-  context.backlog = std::move(backlog);
+  context.some().backlog = std::move(backlog);
 }
 
 void Worker::stall(ClientContext& context, std::uint32_t room_epoch) {
@@ -488,9 +489,9 @@ void Worker::stall(ClientContext& context, std::uint32_t room_epoch) {
 
 void Worker::on_end_of_stream(ClientContext& context) {
   context.peer_ended = true;
-  if (context.files != nullptr && context.files->raw != nullptr) {
+  if (context.files() != nullptr && context.files()->raw != nullptr) {
     std::string message =
-        "the peer closed in the middle of a file: " + std::to_string(context.files->raw_left) + " bytes are missing";
+        "the peer closed in the middle of a file: " + std::to_string(context.files()->raw_left) + " bytes are missing";
     fail(context, DisconnectedBy::peer, Status::package_incomplete, Syscall::none, std::move(message));
     return;
   }
@@ -513,14 +514,15 @@ void Worker::on_end_of_stream(ClientContext& context) {
 void Worker::watch_hang_up(ClientContext& context) {
   if (context.hang_up_pending || context.end_seen || context.peer_ended) return;
   if (context.state == ContextState::closed) return;
-  if (context.hang_up == nullptr) {
-    context.hang_up = std::make_unique<Operation>();
-    context.hang_up->tag = static_cast<std::uint8_t>(Tag::hang_up);
-    context.hang_up->owner = &context;
+  std::unique_ptr<Operation>& hang_up = context.some().hang_up;
+  if (hang_up == nullptr) {
+    hang_up = std::make_unique<Operation>();
+    hang_up->tag = static_cast<std::uint8_t>(Tag::hang_up);
+    hang_up->owner = &context;
   }
   context.hang_up_pending = true;
   context.enter(Reference::hang_up);
-  note(context.hang_up.get(), lane_.port.submit_hang_up(context.hang_up.get(), context.socket));
+  note(hang_up.get(), lane_.port.submit_hang_up(hang_up.get(), context.socket));
 }
 
 void Worker::on_hang_up(ClientContext& context, Status status) {
@@ -543,7 +545,7 @@ void Worker::on_hang_up(ClientContext& context, Status status) {
 void Worker::look_for_end_while_paused(ClientContext& context) {
   if (!context.end_seen || !context.rests() || context.peer_ended) return;
   // What is still to be delivered comes before the end.
-  if (context.framer.package_waits() || context.backlog != nullptr) return;
+  if (context.framer.package_waits() || context.backlog() != nullptr) return;
   if (context.reads != nullptr && context.reads->sequencer.outstanding() > 0) return;
   std::uint8_t byte = 0;
   std::uint32_t count = 0;

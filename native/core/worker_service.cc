@@ -35,7 +35,7 @@ void Worker::assign(ClientContext& context) {
   context.unserved = false;
   // The words that an outgoing connection's token and its listener have for the owner: is it new to all of them, and
   // does it bring luggage.
-  write_connected(workers_mailbox(context), context, context.introduced ? 0 : 1, context.luggage == nullptr ? 0 : 1,
+  write_connected(workers_mailbox(context), context, context.introduced ? 0 : 1, context.luggage() == nullptr ? 0 : 1,
                   nullptr);
   context.introduced = true;
   const bool low = context.queue.queued_bytes() <= engine_.options().low_water_mark;
@@ -80,7 +80,7 @@ void Worker::on_release(ClientContext& context, std::uint32_t worker_number, std
   context.worker = nullptr;
   context.leaving = false;
   context.end_told = false;  // if it was told, it did not answer that
-  context.luggage = std::move(luggage);
+  context.some().luggage = std::move(luggage);
   assign(context);
   if (context.ends_when_released && context.state == ContextState::open) {
     const std::uint64_t left_ms = context.timer_due_ms > now_ms_ ? context.timer_due_ms - now_ms_ : 0;

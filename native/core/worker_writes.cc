@@ -21,7 +21,7 @@ std::size_t limit(WriteOperation* operation, std::size_t slices, std::size_t mos
 }
 
 // What was lowered after a shortage doubles with every write of that size, until it is as good as no limit.
-std::size_t grown(std::size_t most) { return most > kReadBudgetBytes ? SIZE_MAX : most * 2; }
+std::uint32_t grown(std::uint32_t most) { return most > kReadBudgetBytes ? kAnyWriteBytes : most * 2; }
 
 }  // namespace
 
@@ -62,7 +62,7 @@ void Worker::write_queued(ClientContext& context) {
 
 void Worker::on_written(ClientContext& context, Status status, std::uint32_t bytes) {
   WriteOperation* operation = context.write;
-  const std::size_t asked = operation->bytes;
+  const std::size_t asked = operation->bytes;  // never more than most_write_bytes
   context.write = nullptr;
   operation->~WriteOperation();
   lane_.write_operations.release(operation);
@@ -72,7 +72,7 @@ void Worker::on_written(ClientContext& context, Status status, std::uint32_t byt
   }
   if (is_shortage(status)) {
     // The bytes of a write are locked while it is pending, so a smaller one may be taken where this one was not.
-    context.most_write_bytes = std::max(asked / 2, kLeastWriteBytes);
+    context.most_write_bytes = std::max(static_cast<std::uint32_t>(asked / 2), kLeastWriteBytes);
     add(lane_.counters.buffer_shortages, 1);
     queue_retry(context);
     return;
@@ -90,12 +90,13 @@ void Worker::note_progress(ClientContext& context, std::uint64_t bytes) {
   const std::unique_ptr<FilePiece> finished = context.queue.consume(engine_.send_buffers(), bytes);
   context.bytes_sent += bytes;
   add(lane_.counters.bytes_sent, bytes);
-  if (context.marks != nullptr) {
-    while (!context.marks->empty() && context.marks->front().position <= context.bytes_sent) {
-      lane_.mailbox.control(RecordKind::written, context.slot, context.marks->front().token, {});
-      context.marks->pop_front();
+  if (context.seldom != nullptr && context.seldom->marks != nullptr) {
+    std::deque<SendMark>& marks = *context.seldom->marks;
+    while (!marks.empty() && marks.front().position <= context.bytes_sent) {
+      lane_.mailbox.control(RecordKind::written, context.slot, marks.front().token, {});
+      marks.pop_front();
     }
-    if (context.marks->empty()) context.marks.reset();
+    if (marks.empty()) context.seldom->marks.reset();
   }
   if (finished != nullptr) on_piece_sent(context, *finished);
   const std::uint64_t queued = context.queue.queued_bytes();

@@ -39,7 +39,7 @@ struct Request {
   Socket* socket = nullptr;    // null for a post
   void* extra = nullptr;       // accept: AcceptBuffer. hang_up: DriverPoll
 };
-static_assert(sizeof(Request) <= sizeof(Operation::backend) && alignof(Request) <= 16);
+static_assert(sizeof(Request) <= sizeof(Operation::backend) && alignof(Request) <= 8);
 static_assert(std::is_standard_layout_v<Operation>, "operation_of() goes back from the member to the whole");
 
 inline Request& request_of(Operation& operation) noexcept {

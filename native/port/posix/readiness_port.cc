@@ -42,31 +42,33 @@ const bool Port::kPendingReadsSaveCalls = false;
 const std::uint32_t Port::kBestTransmitBytes = 64 * 1024 * 1024;
 
 void OperationQueue::push(Operation& operation) noexcept {
-  parked(operation).next = nullptr;
-  if (head_ == nullptr) {
-    head_ = &operation;
-  } else {
-    parked(*tail_).next = &operation;
-  }
-  tail_ = &operation;
+  if (last_ == nullptr) last_ = &operation;  // the ring of one, closed below
+  parked(operation).next = parked(*last_).next;
+  parked(*last_).next = &operation;
+  last_ = &operation;
 }
 
 Operation* OperationQueue::pop() noexcept {
-  Operation* const first = head_;
-  if (first != nullptr) head_ = parked(*first).next;
+  Operation* const first = front();
+  if (first != nullptr) take_behind(*last_);
   return first;
 }
 
 bool OperationQueue::remove(const Operation& operation) noexcept {
-  Operation* previous = nullptr;
-  for (Operation* each = head_; each != nullptr; previous = each, each = parked(*each).next) {
-    if (each != &operation) continue;
-    Operation* const next = parked(*each).next;
-    (previous == nullptr ? head_ : parked(*previous).next) = next;
-    if (tail_ == each) tail_ = previous;
-    return true;
+  if (last_ == nullptr) return false;
+  Operation* before = last_;
+  while (parked(*before).next != &operation) {
+    before = parked(*before).next;
+    if (before == last_) return false;
   }
-  return false;
+  take_behind(*before);
+  return true;
+}
+
+void OperationQueue::take_behind(Operation& before) noexcept {
+  Operation* const taken = parked(before).next;
+  parked(before).next = parked(*taken).next;
+  if (taken == last_) last_ = taken == &before ? nullptr : &before;
 }
 
 void begin(Operation* operation, OperationKind kind) noexcept {

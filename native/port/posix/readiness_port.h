@@ -42,15 +42,16 @@ inline Parked& parked(Operation& operation) noexcept {
 // First in, first out; linked through the operations, so it never allocates.
 class OperationQueue {
  public:
-  bool empty() const noexcept { return head_ == nullptr; }
-  Operation* front() const noexcept { return head_; }
+  bool empty() const noexcept { return last_ == nullptr; }
+  Operation* front() const noexcept { return last_ == nullptr ? nullptr : parked(*last_).next; }
   void push(Operation& operation) noexcept;
   Operation* pop() noexcept;  // null when empty
   bool remove(const Operation& operation) noexcept;
 
  private:
-  Operation* head_ = nullptr;
-  Operation* tail_ = nullptr;
+  void take_behind(Operation& before) noexcept;
+
+  Operation* last_ = nullptr;  // whose next is the first
 };
 
 enum class SocketRole : std::uint8_t {
@@ -84,7 +85,7 @@ class Socket {
   void set(int more) noexcept { flags = static_cast<std::uint8_t>(flags | more); }
   void clear(int less) noexcept { flags = static_cast<std::uint8_t>(flags & ~less); }
 };
-static_assert(sizeof(Socket) <= 64, "tens of thousands exist");
+static_assert(sizeof(Socket) <= 32, "tens of thousands exist");
 
 // A figure with one writer at a time (the stepping thread, or whoever holds the lock) and readers anywhere.
 class Counter {
