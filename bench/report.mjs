@@ -48,17 +48,26 @@ export function ratios(scenario, summary) {
   return against;
 }
 
-const columns = [
+const packageColumns = [
   ['packages/s', (s) => s.frames_per_second.toFixed(0)],
   ['MB/s', (s) => s.megabytes_per_second.toFixed(1)],
   ['p50 µs', (s) => s.p50_us.toFixed(0)],
   ['p99 µs', (s) => s.p99_us.toFixed(0)],
   ['p99.9 µs', (s) => s.p999_us.toFixed(0)],
   ['cpu µs/pkg', (s) => s.cpu_us_per_package.toFixed(2)],
+];
+
+const memoryColumns = [
   ['RSS MB', (s) => s.rss_megabytes.toFixed(0)],
   ['B/conn', (s) => s.bytes_per_connection.toFixed(0)],
   ['gen. cpu', (s) => s.generator_cpu.toFixed(2)],
 ];
+
+// Where next to nothing is sent, next to nothing can be said of packages.
+const hasPackages = (scenario) => scenario.mode !== 'silent';
+
+const columnsOf = (scenario) =>
+  hasPackages(scenario) ? [...packageColumns, ...memoryColumns] : memoryColumns;
 
 const names = {
   net: 'best net that finds packages',
@@ -78,11 +87,13 @@ function comparison(scenario, summary) {
       .join(', ');
   const figure = figures[scenario.figure];
   const goal = figure.lessIsBetter ? 'less is better' : 'more is better';
-  return `iocp, ${figure.unit} (${goal}): ${list(against.figure)}; server CPU per package: ${list(against.cpu)}`;
+  const first = `iocp, ${figure.unit} (${goal}): ${list(against.figure)}`;
+  return hasPackages(scenario) ? `${first}; server CPU per package: ${list(against.cpu)}` : first;
 }
 
 /** The scenario's table for a terminal. */
 export function textTable(scenario, summary) {
+  const columns = columnsOf(scenario);
   const lines = [
     scenario.name,
     ['driver'.padEnd(16), ...columns.map(([title]) => title.padStart(11))].join(''),
@@ -98,6 +109,7 @@ export function textTable(scenario, summary) {
 
 /** The same as Markdown, with a heading. */
 export function markdownTable(scenario, summary) {
+  const columns = columnsOf(scenario);
   const row = (cells) => `| ${cells.join(' | ')} |`;
   return [
     `## ${scenario.name}`,

@@ -15,7 +15,7 @@ import { drivers, hold, parseScenario, scenarios } from './scenarios.mjs';
 const help = `npm run bench -- [options]
   --scenario S       one of ${scenarios.map((scenario) => scenario.name).join(', ')},
                      or CxKxB: connections x outstanding packages each x payload bytes; may be repeated (default: all)
-  --hold N           N mostly idle connections; shows memory per connection
+  --hold N           N mostly idle connections; shows memory per connection; and N that say nothing
   --rounds N         rounds per cell, interleaved (default 5)
   --seconds N        measured seconds per round (default 3)      --warmup N   seconds before (default 1)
   --drivers a,b      only these of ${Object.keys(drivers).join(', ')}
@@ -52,7 +52,8 @@ if (unknown.length > 0) throw new RangeError(`unknown driver: ${unknown.join(', 
 
 function chosenScenarios() {
   const named = (options.scenario ?? []).map(parseScenario);
-  if (options.hold !== undefined) named.push(hold(number('hold', 1)));
+  if (options.hold !== undefined)
+    named.push(hold(number('hold', 1)), hold(number('hold', 1), 'silent'));
   return (named.length > 0 ? named : scenarios)
     .map((scenario) => ({
       ...scenario,

@@ -92,11 +92,11 @@ export function parseScenario(text) {
   return echo(...match.slice(1).map(Number));
 }
 
-/** Many quiet connections: what one costs. */
-export function hold(connections) {
+/** Many quiet connections: what one costs that had a package, or none ("silent"). */
+export function hold(connections, mode = 'hold') {
   return echo(connections, 1, 64, {
-    name: `hold ${connections}`,
-    mode: 'hold',
+    name: `${mode} ${connections}`,
+    mode,
     figure: 'memory',
     drivers: framed,
   });
@@ -129,4 +129,5 @@ export const scenarios = [
     drivers: ['net-fanout', 'bun-fanout', 'iocp-fanout'],
   }),
   hold(15_000),
+  hold(15_000, 'silent'),
 ];

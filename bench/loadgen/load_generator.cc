@@ -37,7 +37,7 @@ LoadGenerator::LoadGenerator(const Options& options)
       connections_(options, {.connected = [this](std::size_t index) { connected(index); },
                              .received = [this](std::size_t index, auto bytes) { received(index, bytes); }}),
       receivers_missing_(options.outstanding) {
-  const bool one_at_a_time = options.mode == Mode::hold || options.mode == Mode::churn;
+  const bool one_at_a_time = options.mode == Mode::hold || options.mode == Mode::silent || options.mode == Mode::churn;
   for (Peer& peer : peers_) peer.sent_at.resize(one_at_a_time ? 1 : options.outstanding);
 }
 
@@ -46,6 +46,8 @@ void LoadGenerator::run() {
   if (fans_out()) greet_all();
   if (options_.mode == Mode::hold) {
     run_hold();
+  } else if (options_.mode == Mode::silent) {
+    run_silent();
   } else {
     run_load();
   }
@@ -103,6 +105,15 @@ void LoadGenerator::run_hold() {
     send_frame(i);
     connections_.flush(i);
   }
+  drain();
+  finish_measurement();
+}
+
+void LoadGenerator::run_silent() {
+  begin_measurement();
+  run_until(measured_from_ + to_ns(options_.seconds));
+  send_frame(peers_.size() - 1);
+  connections_.flush(peers_.size() - 1);
   drain();
   finish_measurement();
 }

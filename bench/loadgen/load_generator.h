@@ -36,6 +36,7 @@ class LoadGenerator {
   void greet_all();
   void run_load();
   void run_hold();
+  void run_silent();
   void run_until(std::int64_t end);
   void drain();
   void begin_measurement();

@@ -13,9 +13,10 @@ namespace loadgen {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Mode>, 5> kModes = {{
+constexpr std::array<std::pair<std::string_view, Mode>, 6> kModes = {{
     {"echo", Mode::echo},
     {"hold", Mode::hold},
+    {"silent", Mode::silent},
     {"fanout", Mode::fanout},
     {"churn", Mode::churn},
     {"split", Mode::split},
@@ -47,7 +48,7 @@ Mode parse_mode(const char* text) {
   for (const auto& [name, mode] : kModes) {
     if (name == text) return mode;
   }
-  refuse("--mode", "echo, hold, fanout, churn or split", text);
+  refuse("--mode", "echo, hold, silent, fanout, churn or split", text);
 }
 
 void apply(Options* options, std::string_view name, const char* value) {

@@ -10,6 +10,7 @@ namespace loadgen {
 enum class Mode : std::uint8_t {
   echo,    // every connection keeps `outstanding` frames in flight
   hold,    // many quiet connections: one frame each at the start, one more each spread over the run
+  silent,  // many connections that say nothing, but for one frame of the last at the end: all were accepted
   fanout,  // connection 0 keeps `outstanding` frames in flight; the server sends each to every connection
   churn,   // connect, one frame, its echo, reset, connect again
   split,   // as echo, but every byte is a segment of its own
