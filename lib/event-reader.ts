@@ -122,8 +122,9 @@ class AddressReader {
   read(slab: Uint8Array, offset: number, length: number): string {
     const last = this.#bytes;
     let same = length === last.length;
-    for (let index = 0; same && index < length; index++)
+    for (let index = 0; same && index < length; index++) {
       same = slab[offset + index] === last[index];
+    }
     if (!same) {
       this.#bytes = Buffer.from(slab.subarray(offset, offset + length));
       this.#last = this.#bytes.toString('utf8');

@@ -61,7 +61,7 @@ struct Operation {
   OperationPhase phase = OperationPhase::idle;  // written by the port; asserted on every edge
   std::uint8_t tag = 0;                         // the caller's; the port never looks at it
   void* owner = nullptr;                        // the caller's; the port never looks at it
-  alignas(8) std::byte backend[48] = {};       // OVERLAPPED, list links, … ; each backend asserts the fit
+  alignas(8) std::byte backend[48] = {};        // OVERLAPPED, list links, … ; each backend asserts the fit
 
   Operation() = default;
   Operation(const Operation&) = delete;

@@ -2,11 +2,12 @@
 
 import { inspect } from 'node:util';
 
-import type { ClientContext } from 'iocp';
+import type { ClientContext, DisconnectReason } from 'iocp';
 import { describe, expect, it } from 'vitest';
 
 import {
   engine,
+  frame,
   gone,
   next,
   packages,
@@ -213,6 +214,111 @@ describe.each(WORKERS)('sendToAll with ioWorkers %i', (ioWorkers) => {
     while (made.connectionCount > 0) await next(made, 'disconnect');
     expect(made.disconnectAll()).toBe(0);
     expect(made.sendToAll('x')).toBe(0);
+  });
+});
+
+// Without a listener that wants to hear of connections there is no context until somebody looks.
+describe.each(WORKERS)('a connection that nobody has seen (ioWorkers %i)', (ioWorkers) => {
+  const unseen = async (count: number) => {
+    const { server: made, port } = await server({ ioWorkers });
+    const peers: RawPeer[] = [];
+    for (let index = 0; index < count; index++) peers.push(await RawPeer.connect({ port }));
+    await until(() => made.connectionCount === count);
+    return { made, port, peers, ports: peers.map((peer) => peer.socket.localPort).sort() };
+  };
+
+  it('has the context that it would have had, and only one', async () => {
+    const before = Date.now();
+    const { made, port, ports } = await unseen(3);
+    const after = Date.now();
+    await turns(20);
+    const contexts = [...made.contexts()];
+    expect(contexts.map((context) => context.remotePort).sort()).toEqual(ports);
+    for (const context of contexts) {
+      expect(context).toMatchObject({
+        connected: true,
+        data: undefined,
+        remoteAddress: '127.0.0.1',
+        remoteFamily: 'IPv4',
+        localAddress: '127.0.0.1',
+        localPort: port,
+        packagesReceived: 0,
+        peerEnded: false,
+      });
+      expect(context.connectedAt).toBeGreaterThanOrEqual(before - 1);
+      expect(context.connectedAt).toBeLessThanOrEqual(after + 1);
+      expect(made.findClient(context.id)).toBe(context);
+    }
+    expect([...made.contexts()]).toEqual(contexts);
+    expect(made.connectionCount).toBe(3);
+  });
+
+  it('is found by its id, which is not that of another engine or time', async () => {
+    const { made } = await unseen(1);
+    const other = 2 ** 21; // the next generation of slot 0
+    expect(made.findClient(other * 2)).toBeUndefined();
+    const context = made.findClient(other)!;
+    expect(context.id).toBe(other);
+    expect([...made.contexts()]).toEqual([context]);
+  });
+
+  it('is seen by its first package', async () => {
+    const { made, peers } = await unseen(3);
+    const arrived = next<[ClientContext, Buffer]>(made, 'package');
+    await peers[1]!.write(frame('hello'));
+    const [context, payload] = await arrived;
+    expect(String(payload)).toBe('hello');
+    expect(context.remotePort).toBe(peers[1]!.socket.localPort);
+    expect(context.packagesReceived).toBe(1);
+    expect(context.send('and you')).toBe(true);
+    expect(await peers[1]!.bytes(11)).toEqual(frame('and you'));
+    expect(made.findClient(context.id)).toBe(context);
+  });
+
+  it('is seen by its disconnect, if somebody listens to that', async () => {
+    const { made, peers } = await unseen(2);
+    const ended = next<[ClientContext, DisconnectReason]>(made, 'disconnect');
+    const { localPort } = peers[1]!.socket;
+    peers[1]!.socket.resetAndDestroy();
+    const [context, reason] = await ended;
+    expect(context.remotePort).toBe(localPort);
+    expect(context.connected).toBe(false);
+    expect(reason.by).toBe('peer');
+    expect(made.connectionCount).toBe(1);
+  });
+
+  it('goes unseen, and what follows it in its place is not taken for it', async () => {
+    const { made, port, peers } = await unseen(3);
+    peers.forEach((peer) => peer.socket.resetAndDestroy());
+    await until(() => made.connectionCount === 0);
+    expect([...made.contexts()]).toEqual([]);
+    const later = [await RawPeer.connect({ port }), await RawPeer.connect({ port })];
+    await until(() => made.connectionCount === 2);
+    const contexts = [...made.contexts()];
+    expect(contexts.map((context) => context.remotePort).sort()).toEqual(
+      later.map((peer) => peer.socket.localPort).sort(),
+    );
+  });
+
+  it('is answered when its peer ends it, as any other', async () => {
+    const { made, peers } = await unseen(2);
+    peers[0]!.socket.end();
+    await peers[0]!.when(() => peers[0]!.ended && peers[0]!.closed);
+    await until(() => made.connectionCount === 1);
+    expect([...made.contexts()][0]!.remotePort).toBe(peers[1]!.socket.localPort);
+  });
+
+  it('is reached by sendToAll, and ended by disconnectAll and close', async () => {
+    const { made, peers } = await unseen(4);
+    expect(made.sendToAll('all')).toBe(4);
+    for (const peer of peers) expect(await peer.bytes(7)).toEqual(frame('all'));
+    expect(made.disconnectAll()).toBe(4);
+    await until(() => made.connectionCount === 0);
+
+    const { made: closing, peers: left } = await unseen(2);
+    const report = closing.close({ graceMs: 2000 });
+    left.forEach((peer) => peer.socket.end());
+    expect(await report).toMatchObject({ contexts: 2, drained: 2, reset: 0 });
   });
 });
 

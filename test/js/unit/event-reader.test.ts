@@ -272,6 +272,32 @@ describe('the event reader', () => {
     ]);
   });
 
+  it('reads addresses that are like the last one, begin like it, or have nothing in common with it', () => {
+    const { calls, writer, deliver } = setUp((call) => {
+      if (call[0] === 'onConnected') call[1] = { ...(call[1] as object) }; // the reader fills it again
+      return false;
+    });
+    const out = writer(0);
+    const pairs = [
+      ['127.0.0.1', '::1'],
+      ['127.0.0.1', '::1'],
+      ['127.0.0.12', '::'],
+      ['127.0.0.1', '::1'],
+      ['', '/run/a socket'],
+      ['/run/é', '/run/a socket'],
+      ['10.0.0.9', ''],
+    ] as const;
+    for (const pair of pairs) {
+      const [remote, local] = pair.map((text) => Buffer.byteLength(text)) as [number, number];
+      out.words(Kind.connected, 1, [1, 0, 1, 2, 3, 4, remote, local], [...pair]);
+    }
+    deliver([[0, 0, out.at, 0]]);
+    const got = calls.map(
+      ([, record]) => record as { remoteAddress: string; localAddress: string },
+    );
+    expect(got.map((record) => [record.remoteAddress, record.localAddress])).toEqual(pairs);
+  });
+
   it('says so when a record is of no known kind', () => {
     const { writer, deliver } = setUp();
     const out = writer(0);
