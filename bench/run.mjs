@@ -52,8 +52,9 @@ if (unknown.length > 0) throw new RangeError(`unknown driver: ${unknown.join(', 
 
 function chosenScenarios() {
   const named = (options.scenario ?? []).map(parseScenario);
-  if (options.hold !== undefined)
+  if (options.hold !== undefined) {
     named.push(hold(number('hold', 1)), hold(number('hold', 1), 'silent'));
+  }
   return (named.length > 0 ? named : scenarios)
     .map((scenario) => ({
       ...scenario,
