@@ -124,6 +124,7 @@ void EventPump::deliver_batch(napi_env env, std::size_t first, std::size_t count
   for (std::size_t i = 0; threw && !gave_up_ && i < 2 * records_max; ++i) {
     threw = call_deliver(env, 0, nullptr);
   }
+  if (threw) batch_.rewinds = false;  // the reader goes on with the next batch
 }
 
 bool EventPump::call_deliver(napi_env env, std::uint32_t count, napi_value larges) {

@@ -85,7 +85,8 @@ void Engine::take(std::uint32_t lane_index, Mailbox::Batch* batch) {
   if (lane.make_room()) lane.wake_thread();
 }
 
-void Engine::delivered(std::uint32_t, const Mailbox::Batch& batch) {
+void Engine::delivered(std::uint32_t lane, const Mailbox::Batch& batch) {
+  lanes_[lane]->mailbox.were_read(batch);
   recycle(batch.disconnected);
   tell_closed_when_quiet();
 }

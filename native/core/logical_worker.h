@@ -53,7 +53,7 @@ class LogicalWorker final : public EventSource {
   std::size_t lane_count() const noexcept override { return 1; }
   void supply(std::uint32_t lane, std::uint32_t slab_index, std::uint8_t* memory, std::size_t bytes) override;
   void take(std::uint32_t lane, Mailbox::Batch* batch) override;
-  void delivered(std::uint32_t, const Mailbox::Batch&) override {}
+  void delivered(std::uint32_t, const Mailbox::Batch& batch) override { mailbox_.were_read(batch); }
   bool has_events() const noexcept override { return mailbox_.has_events(); }
 
   // --- its own thread: the engine's calls, gone = no such context, or no engine any more ----------------------------

@@ -15,6 +15,7 @@ void Mailbox::Batch::clear() noexcept {
   larges.clear();
   connected.clear();
   disconnected.clear();
+  rewinds = false;
 }
 
 Mailbox::~Mailbox() {
@@ -43,12 +44,20 @@ void Mailbox::take(Batch* batch) {
     slab.taken = slab.written;
   }
   while (!slabs_.empty() && slabs_.front().full) slabs_.pop_front();
+  batch->rewinds = !batch->ranges.empty() && current_ != nullptr && !current_->has_payloads;
   batch->larges.swap(larges_);
   batch->connected.swap(connected_);
   batch->disconnected.swap(disconnected_);
   large_bytes_ = 0;
   unseen_ = false;
   rung_ = false;
+}
+
+void Mailbox::were_read(const Batch& batch) {
+  if (!batch.rewinds) return;
+  ScopedLock guard(mutex_);
+  if (current_ == nullptr || current_->has_payloads || current_->taken != current_->written) return;
+  current_->taken = current_->written = 0;
 }
 
 bool Mailbox::has_events() const noexcept {
@@ -166,6 +175,7 @@ void Mailbox::Writer::series(std::uint32_t slot, std::size_t bytes) {
   const RecordHeader header = {static_cast<std::uint32_t>(RecordKind::series), slot, static_cast<std::uint32_t>(bytes),
                                0};
   std::memcpy(at, &header, sizeof header);
+  mailbox_.current_->has_payloads = true;
 }
 
 bool Mailbox::Writer::package(std::uint32_t slot, ConstBytes payload) {
@@ -178,6 +188,7 @@ bool Mailbox::Writer::package(std::uint32_t slot, ConstBytes payload) {
                                static_cast<std::uint32_t>(payload.size()), 0};
   std::memcpy(at, &header, sizeof header);
   if (!payload.empty()) std::memcpy(at + sizeof header, payload.data(), payload.size());
+  box.current_->has_payloads = true;
   return true;
 }
 

@@ -36,6 +36,8 @@ class Mailbox {
     std::vector<LargePayload> larges;
     std::vector<ClientContext*> connected;
     std::vector<ClientContext*> disconnected;
+    // The slab that is being written has no payload in it: nobody needs its records once they were read.
+    bool rewinds = false;
 
     bool empty() const noexcept { return ranges.empty(); }
     void clear() noexcept;
@@ -52,6 +54,8 @@ class Mailbox {
   void supply(std::uint32_t index, std::uint8_t* memory, std::size_t bytes) IOCP_EXCLUDES(mutex_);
   // Moves everything that is waiting into `batch` (cleared first) and answers the doorbell.
   void take(Batch* batch) IOCP_EXCLUDES(mutex_);
+  // Every record of `batch` and of those before it was read: a slab without a payload is written from its begin again.
+  void were_read(const Batch& batch) IOCP_EXCLUDES(mutex_);
   bool has_events() const noexcept IOCP_EXCLUDES(mutex_);
   // From now on records are swallowed; used while an engine is torn down without an owner.
   void discard_everything() IOCP_EXCLUDES(mutex_);
@@ -103,6 +107,7 @@ class Mailbox {
     std::uint32_t written = 0;
     std::uint32_t taken = 0;
     bool full = false;
+    bool has_payloads = false;  // which the owner may keep for as long as it likes
   };
   struct Kept {
     RecordHeader header;

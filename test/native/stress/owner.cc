@@ -218,6 +218,7 @@ void Owner::read(std::uint32_t lane, const iocp::Mailbox::Range& range) {
   const auto found = lent_.find(range.slab_index);
   if (found == lent_.end()) return complain("a range of a slab that is not lent");
   Slab& slab = found->second;
+  if (range.begin == 0 && !slab.has_payloads) slab.read = 0;  // written again, as nobody needs what was there
   if (range.begin != slab.read || range.end > slabs_.bytes) return complain("ranges that do not join");
   const auto* const memory = reinterpret_cast<const std::uint8_t*>(slab.memory.get());
   while (slab.read < range.end) {
@@ -225,6 +226,8 @@ void Owner::read(std::uint32_t lane, const iocp::Mailbox::Range& range) {
     std::memcpy(&header, memory + slab.read, sizeof header);
     const ConstBytes body(memory + slab.read + sizeof header, header.length);
     slab.read += static_cast<std::uint32_t>(iocp::record_bytes(header.length));
+    const auto kind = static_cast<RecordKind>(header.kind);
+    if (kind == RecordKind::package || kind == RecordKind::series) slab.has_payloads = true;
     dispatch(lane, header, body);
   }
   if (slab.read != range.end) complain("a record that leaves its range");

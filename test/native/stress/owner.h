@@ -107,6 +107,7 @@ class Owner {
   struct Slab {
     std::unique_ptr<std::uint64_t[]> memory;
     std::uint32_t read = 0;
+    bool has_payloads = false;
   };
 
   static void ring(void* owner);

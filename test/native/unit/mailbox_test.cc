@@ -86,6 +86,13 @@ class Fixture {
     return false;
   }
 
+  // As an owner who needs nothing of what it has read any more.
+  std::size_t take_and_read() {
+    const std::size_t count = take();
+    box.were_read(batch);
+    return count;
+  }
+
   // Takes everything; returns how many records came.
   std::size_t take() {
     const std::size_t before = records.size();
@@ -102,12 +109,14 @@ class Fixture {
     std::unique_ptr<std::uint64_t[]> memory;
     std::size_t bytes = 0;
     std::size_t read = 0;
+    bool has_payloads = false;  // so that it may not be written again
   };
 
   void read(const Mailbox::Range& range, std::size_t* next_large) {
     const auto found = slabs_.find(range.slab_index);
     REQUIRE(found != slabs_.end());
     Slab& slab = found->second;
+    if (range.begin == 0 && !slab.has_payloads) slab.read = 0;
     REQUIRE(range.begin == slab.read);
     REQUIRE(range.end >= range.begin && range.end <= slab.bytes);
     const auto* start = reinterpret_cast<const std::uint8_t*>(slab.memory.get());
@@ -118,6 +127,7 @@ class Fixture {
       REQUIRE(slab.read + iocp::record_bytes(header.length) <= range.end);
       Record record{static_cast<RecordKind>(header.kind), header.slot, header.extra, {}};
       ConstBytes body(start + slab.read + sizeof header, header.length);
+      if (record.kind == RecordKind::package || record.kind == RecordKind::series) slab.has_payloads = true;
       if (record.kind == RecordKind::large) {
         REQUIRE(*next_large < batch.larges.size());
         const LargePayload& payload = batch.larges[(*next_large)++];
@@ -472,6 +482,51 @@ TEST("mailbox: a slab with too little room is given up for the next, but never m
   CHECK_EQ(fixture.records.size(), 3U);
 }
 
+TEST("mailbox: a slab without payloads is written from its begin again once it was read") {
+  Fixture fixture;
+  fixture.supply();
+  const Bytes body(1'000, 'x');
+  for (std::size_t sent = 0; sent < 10 * kSlabBytesMin; sent += body.size()) {
+    fixture.box.control(RecordKind::written, 1, 2, {body});
+    REQUIRE(fixture.take_and_read() == 1);
+    CHECK_EQ(fixture.batch.ranges[0].begin, 0U);
+  }
+  CHECK_EQ(fixture.retired, 0U);
+}
+
+TEST("mailbox: a slab is not written again before all of it was read, nor ever with a payload in it") {
+  Fixture fixture;
+  fixture.supply();
+  const auto written_at = [&] {
+    fixture.box.control(RecordKind::written, 1, 2, {});
+    const bool one = fixture.take() == 1;
+    return one ? fixture.batch.ranges[0].begin : UINT32_MAX;
+  };
+  CHECK_EQ(written_at(), 0U);
+  CHECK(written_at() > 0);  // nobody said that the first was read
+  const Mailbox::Batch read = fixture.batch;
+  fixture.box.control(RecordKind::written, 1, 2, {});
+  fixture.box.were_read(read);  // but for the newest
+  CHECK_EQ(fixture.take_and_read(), 1U);
+  CHECK(fixture.batch.ranges[0].begin > 0);
+  CHECK_EQ(written_at(), 0U);
+
+  fixture.box.were_read(fixture.batch);
+  CHECK(fixture.package(1, bytes_of("kept")));
+  CHECK_EQ(fixture.take_and_read(), 1U);
+  CHECK(written_at() > 0);
+  fixture.box.were_read(fixture.batch);
+  CHECK(written_at() > 0);
+
+  Fixture series;
+  series.supply();
+  CHECK(series.receive_in_place(1, bytes_of("kept")));
+  series.take_and_read();
+  CHECK(series.package(1, bytes_of("more")));
+  series.take_and_read();
+  CHECK(series.batch.ranges[0].begin > 0);
+}
+
 TEST("mailbox: whatever the mixture, every record that was taken on arrives once and in order") {
   Random random;
   int refused = 0;
@@ -498,8 +553,10 @@ TEST("mailbox: whatever the mixture, every record that was taken on arrives once
         if (fixture.large(step, length, fill_byte)) {
           expected.push_back({RecordKind::large, step, 0, Bytes(length, fill_byte)});
         }
-      } else if (choice < 17) {
+      } else if (choice < 16) {
         fixture.take();
+      } else if (choice < 17) {
+        fixture.take_and_read();
       } else if (choice == 17 && fixture.slabs_lent() < 4) {
         fixture.supply(kSlabBytesMin + 8 * static_cast<std::size_t>(random.below(4'000)));
       }
