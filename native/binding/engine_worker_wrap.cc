@@ -70,7 +70,7 @@ Napi::Value EngineWorkerWrap::attached(const Napi::CallbackInfo& info) { return 
 
 Napi::Value EngineWorkerWrap::idle(const Napi::CallbackInfo& info) {
   // In this order: the last context goes behind its last record.
-  return boolean(info, !open_ || (worker_->contexts() == 0 && !worker_->has_events()));
+  return boolean(info, !open_ || (worker_->contexts() == 0 && !pump_->has_events()));
 }
 
 Napi::Value EngineWorkerWrap::supply(const Napi::CallbackInfo& info) {
@@ -88,7 +88,7 @@ void EngineWorkerWrap::retire(const Napi::CallbackInfo&) {
 Napi::Value EngineWorkerWrap::pump(const Napi::CallbackInfo& info) {
   if (!open_) return boolean(info, false);
   pump_->pump(info.Env(), monotonic_ns());
-  return boolean(info, open_ && !pump_->gave_up() && worker_->has_events());
+  return boolean(info, open_ && !pump_->gave_up() && pump_->has_events());
 }
 
 Napi::Value EngineWorkerWrap::release(const Napi::CallbackInfo& info) {

@@ -160,11 +160,11 @@ void EngineWrap::plan_next_turn(std::uint64_t now_ns) {
   weigh_load(now_ns);
   if (!steps_itself()) {
     // The pump's rounds were over before the events were.
-    if (engine_->has_events()) ring(this);
+    if (pump_->has_events()) ring(this);
     return;
   }
   Worker& worker = engine_->worker(0);
-  host_loop_.plan(engine_->has_events() ? 0 : worker.sleep_limit_ms(now_ns / 1'000'000));
+  host_loop_.plan(pump_->has_events() ? 0 : worker.sleep_limit_ms(now_ns / 1'000'000));
 }
 
 void EngineWrap::weigh_load(std::uint64_t now_ns) {

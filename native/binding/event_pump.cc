@@ -15,6 +15,8 @@ namespace {
 constexpr std::size_t kRowWords = 4;
 // After so many rounds, or so much time, the event loop gets its turn even if events keep coming.
 constexpr int kRoundsMax = 8;
+// … or so many listeners threw, which takes some 10 us each.
+constexpr int kThrowsPerTurn = 256;
 constexpr std::uint64_t kPumpNsMax = 4'000'000;
 // … and after so many bytes of wrapped payloads: their memory can only be given back between turns.
 constexpr std::size_t kLargeBytesPerTurn = 4 * 1024 * 1024;
@@ -79,20 +81,12 @@ std::uint64_t EventPump::pump(napi_env env, std::uint64_t now_ns) {
   pumping_ = true;
   delivered_large_bytes_ = 0;
   began_ns_ = now_ns_ = now_ns;
-  for (int round = 0; round < kRoundsMax && source_.has_events() && !gave_up_ && !wants_turn(); ++round) {
-    for (std::size_t i = 0; i < source_.lane_count() && !gave_up_ && !wants_turn(); ++i) {
+  if (unread_) read_on(env);
+  const auto goes_on = [this] { return !unread_ && !gave_up_ && !wants_turn(); };
+  for (int round = 0; round < kRoundsMax && source_.has_events() && goes_on(); ++round) {
+    for (std::size_t i = 0; i < source_.lane_count() && goes_on(); ++i) {
       // Where the last pump ended, or the lanes behind a busy one would wait for ever.
-      const auto lane = static_cast<std::uint32_t>(next_lane_++ % source_.lane_count());
-      source_.take(lane, &batch_);
-      // A retired slab's index is free from now on: JavaScript replaces it before it reads these very rows.
-      for (const Mailbox::Range& range : batch_.ranges) {
-        if (range.retired) slabs_[range.slab_index] = {};
-      }
-      for (std::size_t first = 0; first < batch_.ranges.size() && !gave_up_; first += rows_max_) {
-        deliver_batch(env, first, std::min(rows_max_, batch_.ranges.size() - first));
-      }
-      source_.delivered(lane, batch_);
-      if (!batch_.empty()) now_ns_ = monotonic_ns();
+      deliver_lane(env, static_cast<std::uint32_t>(next_lane_++ % source_.lane_count()));
     }
   }
   if (payload_buffers_ != nullptr) payload_buffers_->tidy(began_ns_);
@@ -101,9 +95,22 @@ std::uint64_t EventPump::pump(napi_env env, std::uint64_t now_ns) {
   return now_ns_;
 }
 
+void EventPump::deliver_lane(napi_env env, std::uint32_t lane) {
+  source_.take(lane, &batch_);
+  // A retired slab's index is free from now on: JavaScript replaces it before it reads these very rows.
+  for (const Mailbox::Range& range : batch_.ranges) {
+    if (range.retired) slabs_[range.slab_index] = {};
+  }
+  for (std::size_t first = 0; first < batch_.ranges.size() && !gave_up_; first += rows_max_) {
+    deliver_batch(env, first, std::min(rows_max_, batch_.ranges.size() - first));
+  }
+  if (unread_) batch_.rewinds = false;
+  source_.delivered(lane, batch_);
+  if (!batch_.empty()) now_ns_ = monotonic_ns();
+}
+
 void EventPump::deliver_batch(napi_env env, std::size_t first, std::size_t count) {
   const Napi::HandleScope scope(env);
-  std::size_t records_max = 1;
   for (std::size_t i = 0; i < count; ++i) {
     const Mailbox::Range& range = batch_.ranges[first + i];
     std::int32_t* row = rows_ + i * kRowWords;
@@ -111,20 +118,19 @@ void EventPump::deliver_batch(napi_env env, std::size_t first, std::size_t count
     row[1] = static_cast<std::int32_t>(range.begin);
     row[2] = static_cast<std::int32_t>(range.end);
     row[3] = range.retired ? 1 : 0;
-    records_max += (range.end - range.begin) / sizeof(RecordHeader);
   }
   napi_value larges = nullptr;
   if (!take_larges(env, &larges)) {
     gave_up_ = true;
     return;
   }
-  bool threw = call_deliver(env, static_cast<std::uint32_t>(count), larges);
-  // JavaScript moved its cursor past the record whose listener threw: each repetition gets further. A record may
-  // throw more than once (a connected record has two listeners), so twice the records bound it.
-  for (std::size_t i = 0; threw && !gave_up_ && i < 2 * records_max; ++i) {
-    threw = call_deliver(env, 0, nullptr);
-  }
-  if (threw) batch_.rewinds = false;  // the reader goes on with the next batch
+  unread_ = call_deliver(env, static_cast<std::uint32_t>(count), larges);
+  if (unread_) read_on(env);
+}
+
+void EventPump::read_on(napi_env env) {
+  // JavaScript moved its cursor past what threw, so that each call gets further.
+  for (int i = 0; unread_ && !gave_up_ && i < kThrowsPerTurn; ++i) unread_ = call_deliver(env, 0, nullptr);
 }
 
 bool EventPump::call_deliver(napi_env env, std::uint32_t count, napi_value larges) {

@@ -27,19 +27,25 @@ class EventPump {
   // Lends the engine a new slab, and returns the Buffer around it. Empty, and an exception pending: there is no memory.
   Napi::Value supply(Napi::Env env, std::uint32_t lane, std::uint32_t index, std::size_t bytes);
   // Delivers until nothing waits, or it was enough for a turn of the event loop. An exception of a listener becomes an
-  // uncaughtException, and delivery goes on. `now_ns`: of the monotonic clock; returns what it says afterwards.
+  // uncaughtException, and delivery goes on; after many of them, with the next call. `now_ns`: of the monotonic clock;
+  // returns what it says afterwards.
   std::uint64_t pump(napi_env env, std::uint64_t now_ns);
   // Takes and discards without calling JavaScript; for an environment that is going away.
   void give_up();
   // Lets go of JavaScript's function; the pump is of no use afterwards.
   void release(napi_env env);
+  // Something waits for pump(): in the mailboxes, or with the reader, behind a listener that threw.
+  bool has_events() const noexcept { return unread_ || source_.has_events(); }
   bool pumping() const noexcept { return pumping_; }
   bool gave_up() const noexcept { return gave_up_; }
   // True when the event loop should have its turn before more is read.
   bool wants_turn() const noexcept;
 
  private:
+  void deliver_lane(napi_env env, std::uint32_t lane);
   void deliver_batch(napi_env env, std::size_t first, std::size_t count);
+  // After a listener threw: reads on, behind every other that does. unread_: there were too many for one turn.
+  void read_on(napi_env env);
   // False when JavaScript cannot run any more.
   bool take_larges(napi_env env, napi_value* array);
   bool buffer_of(napi_env env, const LargePayload& large, napi_value* buffer);
@@ -72,6 +78,7 @@ class EventPump {
   std::uint64_t began_ns_ = 0;  // the last pump()
   std::uint64_t now_ns_ = 0;    // … and the clock, as it was read last
   std::size_t delivered_large_bytes_ = 0;
+  bool unread_ = false;
   bool pumping_ = false;
   bool gave_up_ = false;
 };

@@ -16,8 +16,8 @@ class EventSource {
   virtual std::size_t lane_count() const noexcept = 0;
   // Lends memory until a Range of it says retired.
   virtual void supply(std::uint32_t lane, std::uint32_t slab_index, std::uint8_t* memory, std::size_t bytes) = 0;
-  // Moves what is waiting in that lane into `batch`. Call delivered() when its records have been read; if a few have
-  // not, because a listener threw, with `rewinds` unset.
+  // Moves what is waiting in that lane into `batch`. Call delivered() when its records have been read; with `rewinds`
+  // unset, if some are still to be read.
   virtual void take(std::uint32_t lane, Mailbox::Batch* batch) = 0;
   virtual void delivered(std::uint32_t lane, const Mailbox::Batch& batch) = 0;
   virtual bool has_events() const noexcept = 0;

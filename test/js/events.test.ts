@@ -193,6 +193,15 @@ describe.each(WORKERS)('with ioWorkers %i', (ioWorkers) => {
     expect(result.answered).toBe(true);
   });
 
+  it('reads on behind thousands of callbacks that throw', async () => {
+    const { code, stdout, stderr } = await runFixture('throwing-callbacks.mjs', [
+      String(ioWorkers),
+    ]);
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({ caught: 15_000, expected: 15_000 });
+  });
+
   it.each([100, 1000, 40_000])(
     'outlives a listener that detaches the memory behind payloads of %i bytes',
     async (size) => {
