@@ -5,8 +5,6 @@ import type { Birth, LocalEnd } from './client-context.js';
 
 /** Slots of a page: one that has emptied goes, and none is ever copied because there are more. */
 const PAGE_SLOTS = 256;
-/** Numbers of one slot: its connection's generation, its age, the peer's port. */
-const WORDS = 3;
 
 /** Both ends of a connection but for the peer's port: one object for all that have them in common and come in a row. */
 interface Ends {
@@ -15,7 +13,11 @@ interface Ends {
 }
 
 interface Page {
-  readonly words: Uint32Array;
+  readonly generations: Uint32Array;
+  readonly ports: Uint16Array;
+  /** What a clock that is set says of them may be anything. */
+  readonly ages: Float64Array;
+  /** Undefined where there is no connection. */
   readonly ends: Array<Ends | undefined>;
   count: number;
 }
@@ -37,9 +39,9 @@ export class UnseenContexts {
     }
     const page = this.#pageOf(slot);
     const index = slot % PAGE_SLOTS;
-    page.words[index * WORDS] = birth.generation;
-    page.words[index * WORDS + 1] = age;
-    page.words[index * WORDS + 2] = birth.remotePort;
+    page.generations[index] = birth.generation;
+    page.ports[index] = birth.remotePort;
+    page.ages[index] = age;
     page.ends[index] = this.#lastEnds;
     page.count++;
     this.slots = Math.max(this.slots, slot + 1);
@@ -57,8 +59,10 @@ export class UnseenContexts {
       this.#pages[Math.floor(slot / PAGE_SLOTS)] = undefined;
       this.#spare = page;
     }
-    const word = (which: number): number => page.words[index * WORDS + which] as number;
-    return { slot, generation: word(0), age: word(1), remotePort: word(2), ...ends };
+    const { remoteAddress, local } = ends;
+    const generation = page.generations[index] as number;
+    const remotePort = page.ports[index] as number;
+    return { slot, generation, remoteAddress, remotePort, local, age: page.ages[index] as number };
   }
 
   #pageOf(slot: number): Page {
@@ -67,7 +71,9 @@ export class UnseenContexts {
     if (there !== undefined) return there;
     while (this.#pages.length < number) this.#pages.push(undefined);
     const page = this.#spare ?? {
-      words: new Uint32Array(PAGE_SLOTS * WORDS),
+      generations: new Uint32Array(PAGE_SLOTS),
+      ports: new Uint16Array(PAGE_SLOTS),
+      ages: new Float64Array(PAGE_SLOTS),
       ends: new Array<Ends | undefined>(PAGE_SLOTS).fill(undefined),
       count: 0,
     };

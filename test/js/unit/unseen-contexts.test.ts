@@ -31,11 +31,13 @@ describe('the table of unseen connections', () => {
       remoteAddress: '10.0.0.1',
       remotePort: 65535,
     };
-    unseen.add(birth, LOCAL_ENDS[0]!, 2 ** 32 - 1);
-    const local = LOCAL_ENDS[0];
+    const local = LOCAL_ENDS[0]!;
+    unseen.add(birth, local, 2 ** 40);
     expect(unseen.take(6)).toBeUndefined();
-    expect(unseen.take(7)).toEqual({ ...birth, local, age: 2 ** 32 - 1 });
+    expect(unseen.take(7)).toEqual({ ...birth, local, age: 2 ** 40 });
     expect(unseen.take(7)).toBeUndefined();
+    unseen.add(birth, local, -5); // the clock was set back
+    expect(unseen.take(7)?.age).toBe(-5);
     expect(unseen.slots).toBe(8);
   });
 
