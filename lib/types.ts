@@ -83,7 +83,7 @@ export interface IocpOptions {
    * Threads that do the network I/O: 0 = the JavaScript thread itself, from its event loop; 1…256 = that many
    * threads. `'auto'`: the JavaScript thread while it has time to spare; while it is busy with other work than I/O, or
    * files come in, a thread does it. `stats().ioWorkers` tells which. Default `'auto'`. While answers come back within
-   * microseconds, `'auto'` also has the JavaScript thread look for up to 30 µs before it sleeps; with 0 it never does.
+   * microseconds, `'auto'` also has the JavaScript thread look for up to 60 µs before it sleeps; with 0 it never does.
    * On Windows and under Bun the event loop cannot watch the port: 0 and `'auto'` mean one thread there. Files are sent
    * by a thread of their own in any case.
    */

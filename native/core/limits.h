@@ -108,14 +108,19 @@ constexpr std::uint64_t kTrialRestMinMs = 5'000;
 constexpr std::uint64_t kTrialRestMaxMs = 60'000;
 // How long an owner looks before its thread sleeps (busy_polling.h), chosen by measurement. A wait that was slept
 // through includes falling asleep and waking up, and so counts as short up to twice that.
-constexpr std::uint64_t kBusyPollNs = 30'000;
-constexpr std::uint64_t kShortWaitNs = 60'000;
+constexpr std::uint64_t kBusyPollNs = 60'000;
+constexpr std::uint64_t kShortWaitNs = 120'000;
+// What came later than this although one looked was not worth it, unless the next comes sooner.
+constexpr std::uint64_t kBusyPollGoodNs = 30'000;
 // Less than this between the last look and the next event is no wait at all.
 constexpr std::uint64_t kNoWaitNs = 4'000;
-// A short wait counts one, any other takes four away: looking goes on while four of five waits are short.
+// A short wait counts one, one in vain takes four away: looking goes on while four of five waits are short. It begins
+// later than it ends, so that a peer has a few looks' time to get faster by them.
 constexpr std::uint32_t kBusyPollScoreMax = 32;
 constexpr std::uint32_t kBusyPollMiss = 4;
-constexpr std::uint32_t kBusyPollPays = 16;
+constexpr std::uint32_t kBusyPollLate = 2;
+constexpr std::uint32_t kBusyPollBegins = 24;
+constexpr std::uint32_t kBusyPollEnds = 16;
 // Bytes of received files that keep a processor busy for a twentieth of its time or so.
 constexpr std::uint64_t kFileBytesPerMsMany = 200'000;
 constexpr std::uint64_t kFileBytesPerMsFew = 100'000;

@@ -6,8 +6,9 @@
 namespace {
 
 using iocp::BusyPolling;
+using iocp::kBusyPollBegins;
+using iocp::kBusyPollGoodNs;
 using iocp::kBusyPollNs;
-using iocp::kBusyPollPays;
 using iocp::kBusyPollScoreMax;
 using iocp::kNoWaitNs;
 using iocp::kShortWaitNs;
@@ -32,7 +33,7 @@ BusyPolling looking() {
 TEST("busy polling: begins after some short waits, and not before") {
   BusyPolling polling(2);
   CHECK(!polling.pays());
-  CHECK_EQ(waits_until_it_looks(polling, kShortWaitNs), kBusyPollPays);
+  CHECK_EQ(waits_until_it_looks(polling, kShortWaitNs), kBusyPollBegins);
 }
 
 TEST("busy polling: long waits, and what was there already, never begin it") {
@@ -49,14 +50,14 @@ TEST("busy polling: a single processor never looks") {
 TEST("busy polling: goes on while four of five waits end in time, and ends soon when fewer do") {
   BusyPolling polling = looking();
   for (int i = 0; i < 1'000; ++i) {
-    for (int k = 0; k < 4; ++k) polling.waited(kBusyPollNs, polling.pays());
+    for (int k = 0; k < 4; ++k) polling.waited(kBusyPollGoodNs, polling.pays());
     polling.waited(kBusyPollNs + 1, polling.pays());
   }
   CHECK(polling.pays());
   int waits = 0;
   for (; polling.pays() && waits < 1'000; waits += 3) {
-    polling.waited(kBusyPollNs, true);
-    polling.waited(kBusyPollNs, true);
+    polling.waited(kBusyPollGoodNs, true);
+    polling.waited(kBusyPollGoodNs, true);
     polling.waited(kBusyPollNs + 1, true);
   }
   CHECK(!polling.pays());
@@ -71,4 +72,34 @@ TEST("busy polling: waits that end for other reasons, or that were none, end it"
   polling = looking();
   for (times = 0; polling.pays(); ++times) polling.waited(kNoWaitNs - 1, true);
   CHECK(times <= 20);
+}
+
+TEST("busy polling: a peer that asks sooner once it is answered sooner is looked for all the time") {
+  BusyPolling polling(2);
+  CHECK(waits_until_it_looks(polling, kShortWaitNs) > 0);
+  for (int i = 0; i < 4; ++i) {
+    REQUIRE(polling.pays());
+    polling.waited(kBusyPollNs, true);
+  }
+  for (int i = 0; i < 1'000; ++i) {
+    REQUIRE(polling.pays());
+    polling.waited(kBusyPollGoodNs, true);
+  }
+}
+
+TEST("busy polling: packages that come late all the same are looked for a few times, and slept for mostly") {
+  BusyPolling polling(2);
+  int looks = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    looks += polling.pays() ? 1 : 0;
+    polling.waited(kBusyPollGoodNs + 1, polling.pays());
+  }
+  CHECK(looks > 0);
+  CHECK(looks <= 4'000);
+  looks = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    looks += polling.pays() ? 1 : 0;
+    polling.waited(kBusyPollNs + 1, polling.pays());
+  }
+  CHECK(looks <= 2'500);
 }
