@@ -129,6 +129,7 @@ async function generate(scenario, server, times) {
   }
   const code = await gone;
   if (code !== 0 || result === undefined) throw new Error(`the generator ended with ${code}`);
+  if (result.frames === 0) throw new Error('no package came back');
   if (result.errors > 0) throw new Error(`${result.errors} echoed pieces were wrong`);
   return result;
 }

@@ -74,8 +74,6 @@ class EchoServer {
  private:
   struct Slab {
     std::unique_ptr<std::uint64_t[]> memory;
-    std::uint32_t read = 0;
-
     const std::uint8_t* bytes() const { return reinterpret_cast<const std::uint8_t*>(memory.get()); }
   };
 
@@ -96,12 +94,12 @@ class EchoServer {
   }
 
   void read(const iocp::Mailbox::Range& range) {
-    Slab& slab = slabs_.at(range.slab_index);
-    while (slab.read < range.end) {
+    const Slab& slab = slabs_.at(range.slab_index);
+    for (std::uint32_t at = range.begin; at < range.end;) {
       iocp::RecordHeader header;
-      std::memcpy(&header, slab.bytes() + slab.read, sizeof header);
-      const ConstBytes body(slab.bytes() + slab.read + sizeof header, header.length);
-      slab.read += static_cast<std::uint32_t>(iocp::record_bytes(header.length));
+      std::memcpy(&header, slab.bytes() + at, sizeof header);
+      const ConstBytes body(slab.bytes() + at + sizeof header, header.length);
+      at += static_cast<std::uint32_t>(iocp::record_bytes(header.length));
       react(header, body);
     }
     if (!range.retired) return;
