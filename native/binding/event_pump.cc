@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <string>
 
-#include "core/records.h"
 #include "core/worker_threads.h"
 #include "port/check.h"
 
@@ -15,7 +14,7 @@ namespace {
 constexpr std::size_t kRowWords = 4;
 // After so many rounds, or so much time, the event loop gets its turn even if events keep coming.
 constexpr int kRoundsMax = 8;
-// … or so many listeners threw, which takes some 10 us each.
+// … or so many listeners threw.
 constexpr int kThrowsPerTurn = 256;
 constexpr std::uint64_t kPumpNsMax = 4'000'000;
 // … and after so many bytes of wrapped payloads: their memory can only be given back between turns.

@@ -8,7 +8,7 @@
 //
 // Whoever looks no longer than a sleep costs never does much worse than the best that could have been done knowing how
 // long the wait would be (Karlin, Li, Manasse, Owicki: Empirical studies of competitive spinning for a shared-memory
-// multiprocessor, SOSP 1991).
+// multiprocessor, SOSP 1991). kBusyPollNs may be more than that, which is why late answers count against looking.
 #pragma once
 
 #include <algorithm>
