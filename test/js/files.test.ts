@@ -157,7 +157,9 @@ describe('an offer', () => {
   });
 
   it.each(PROTOCOLS)('by the %s protocol is refused when it stays unanswered', async (protocol) => {
-    const { server, outgoing, write } = await connected({ protocol, acceptTimeoutMs: 30 });
+    // The sender's own time is long: what follows must not race it.
+    const impatient = { acceptTimeoutMs: 30 };
+    const { server, outgoing, write } = await connected({ protocol }, 'auto', impatient);
     server.on('fileOffer', () => {});
     const failed = next<[unknown, Error]>(server, 'fileFailed');
     const sent = outgoing.sendFile(write('a', pattern(10, 1)));
