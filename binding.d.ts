@@ -330,8 +330,11 @@ export class JobQueue {
   constructor(capacity: number, onRing: () => void);
   /** What a `JobWorker` of any environment attaches to; 0 = destroyed. */
   readonly handle: number;
-  /** The job's id; 0 = full; -1 = out of memory. `priority` is an i32, higher ones first. */
-  add(form: JobForm, value: unknown, priority: number): number;
+  /**
+   * The job's id; 0 = full; -1 = out of memory. `priority` is an i32, higher ones first; `about` a safe integer from 0, for
+   * whoever takes the job.
+   */
+  add(form: JobForm, value: unknown, priority: number, about: number): number;
   /** 0 = gone, 1 = it waited and will not run, 2 = running: its worker is told, and its result follows. */
   cancel(id: number): 0 | 1 | 2;
   /** Removes all that wait; their ids. */
@@ -358,8 +361,8 @@ export class JobWorker {
   constructor(handle: number, worker: number, onRing: () => void);
   /** False when there is no such queue, or `destroy` was called. */
   readonly attached: boolean;
-  /** A row: id, priority, µs waited, form, value. undefined = nothing now, the bell will tell; null = retire. */
-  take(): [number, number, number, JobForm, unknown] | undefined | null;
+  /** A row: id, priority, µs waited, about, form, value. undefined = nothing now, the bell will tell; null = retire. */
+  take(): [number, number, number, number, JobForm, unknown] | undefined | null;
   /** Ids of this worker's running jobs that were cancelled since the last call. */
   takeCancelled(): number[];
   /** False = the worker runs no such job, or memory is exhausted. */

@@ -6,7 +6,14 @@ import { AsyncResource } from 'node:async_hooks';
 import { addon, type JobForm, type JobQueue, type JobWorker } from './binding.js';
 import { abortError, closedError, IocpError } from './errors.js';
 import { Fifo } from './fifo.js';
-import { isThenable, type JobEngine, type ProcessJob, processJobOf, RunningJob } from './job.js';
+import {
+  isThenable,
+  type JobEngine,
+  type JobHead,
+  type ProcessJob,
+  processJobOf,
+  RunningJob,
+} from './job.js';
 import { Form, HELD, pack, type Packed, POSTED, unpack, unpackThrown } from './job-values.js';
 import { type EngineSettings, JobWorkers } from './job-workers.js';
 import type { JobSettings, JobRequest } from './options.js';
@@ -273,7 +280,8 @@ export class JobPool {
 
   /** False = full. */
   #enqueue(entry: Entry, { form, value }: Packed): boolean {
-    const id = this.#queue.add(form as JobForm, value, entry.request.priority);
+    const { priority, context } = entry.request;
+    const id = this.#queue.add(form as JobForm, value, priority, context);
     if (id === 0) return false;
     if (id < 0) {
       this.#reject(entry, new IocpError('ENOMEM', 'addJob ENOMEM: not enough memory'));
@@ -311,7 +319,8 @@ export class JobPool {
     this.#callers.add(entry);
     const travels = form !== Form.held && form !== Form.posted;
     const data = travels ? unpack(form, value) : entry.data;
-    const job = new RunningJob(0, data, entry.request.priority, 0);
+    const { priority, context: about } = entry.request;
+    const job = new RunningJob({ id: 0, priority, waitedUs: 0, about }, data, this.#engine);
     entry.running = job;
     try {
       const { jobs } = this.#settings;
@@ -471,14 +480,15 @@ export class JobPool {
         this.#mainBusy = false;
         return;
       }
-      this.#runHeld(row[0], row[2]);
+      const [id, priority, waitedUs, about] = row;
+      this.#runHeld({ id, priority, waitedUs, about });
     } while (performance.now() < end);
     setImmediate(this.#runSome);
   };
 
-  #runHeld(id: number, waitedUs: number): void {
-    const entry = this.#entries.get(id) as Entry;
-    const job = new RunningJob(id, entry.data, entry.request.priority, waitedUs);
+  #runHeld(head: JobHead): void {
+    const entry = this.#entries.get(head.id) as Entry;
+    const job = new RunningJob(head, entry.data, this.#engine);
     entry.running = job;
     const processJob = this.#settings.jobs as ProcessJob;
     let result: unknown;

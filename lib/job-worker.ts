@@ -8,6 +8,7 @@ import { addon, type JobForm } from './binding.js';
 import {
   isThenable,
   type JobEngine,
+  type JobHead,
   Moved,
   type ProcessJob,
   processJobOf,
@@ -60,7 +61,7 @@ class LogicalWorker {
   #retired = false;
   #running: RunningJob | undefined;
   /** A job that waits for its posted data. */
-  #awaited: { id: number; priority: number; waitedUs: number; aborted: boolean } | undefined;
+  #awaited: (JobHead & { aborted: boolean }) | undefined;
 
   constructor(processJob: ProcessJob) {
     this.#processJob = processJob;
@@ -93,14 +94,15 @@ class LogicalWorker {
         this.#retire();
         return;
       }
-      const [id, priority, waitedUs, form, value] = row;
+      const [id, priority, waitedUs, about, form, value] = row;
+      const head = { id, priority, waitedUs, about };
       if (form === Form.posted) {
-        this.#awaited = { id, priority, waitedUs, aborted: false };
+        this.#awaited = { ...head, aborted: false };
         port.ref();
         tell({ kind: 'need', id });
         return;
       }
-      const job = new RunningJob(id, unpack(form, value), priority, waitedUs);
+      const job = new RunningJob(head, unpack(form, value), engine);
       if (!this.#run(job)) return;
     }
     setImmediate(this.#work);
@@ -129,7 +131,7 @@ class LogicalWorker {
     if (awaited?.id !== id) return;
     this.#awaited = undefined;
     port.unref();
-    const job = new RunningJob(id, data, awaited.priority, awaited.waitedUs);
+    const job = new RunningJob(awaited, data, engine);
     if (awaited.aborted) job.abort();
     if (this.#run(job)) this.#work();
   }

@@ -8,6 +8,11 @@ export interface Job<Data = unknown> {
   readonly id: number;
   /** What was given to `addJob`: a copy in a logical worker, the very value on the main thread. */
   readonly data: Data;
+  /**
+   * The connection that was given to `addJob`; undefined when none was, or when it had gone by the time the job first
+   * looked. In a logical worker it is what {@link JobEngine.findClient} finds there.
+   */
+  readonly context: ClientHandle | undefined;
   /** Higher ones run first. */
   readonly priority: number;
   /** Fires when the caller's signal was aborted or the job's time is over: nobody waits for the result any more. */
@@ -61,20 +66,41 @@ export interface ServiceModule {
   processDisconnect?: ProcessDisconnect | undefined;
 }
 
-/** A job while it runs. Its signal is made when it is first asked for: few jobs do. */
+/** What the queue knows of a job. */
+export interface JobHead {
+  readonly id: number;
+  readonly priority: number;
+  readonly waitedUs: number;
+  /** The id of the connection it is about; 0 = none. */
+  readonly about: number;
+}
+
+/** A job while it runs. Its signal and its context are made when they are first asked for: few jobs do. */
 export class RunningJob<Data = unknown> implements Job<Data> {
   readonly id: number;
   readonly data: Data;
   readonly priority: number;
   readonly enqueuedAt: number;
+  readonly #findClient: JobEngine['findClient'];
+  /** To be looked up yet; 0 = nothing. */
+  #about: number;
+  #context: ClientHandle | undefined;
   #controller: AbortController | undefined;
   #aborted = false;
 
-  constructor(id: number, data: Data, priority: number, waitedUs: number) {
-    this.id = id;
+  constructor(head: JobHead, data: Data, { findClient }: JobEngine) {
+    this.id = head.id;
     this.data = data;
-    this.priority = priority;
-    this.enqueuedAt = Date.now() - waitedUs / 1000;
+    this.priority = head.priority;
+    this.enqueuedAt = Date.now() - head.waitedUs / 1000;
+    this.#about = head.about;
+    this.#findClient = findClient;
+  }
+
+  get context(): ClientHandle | undefined {
+    if (this.#about !== 0) this.#context = this.#findClient(this.#about);
+    this.#about = 0;
+    return this.#context;
   }
 
   get signal(): AbortSignal {

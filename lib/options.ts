@@ -79,6 +79,8 @@ export interface JobRequest {
   /** 0 = no limit. */
   timeoutMs: number;
   transfer: readonly object[];
+  /** The id of the connection the job is about; 0 = none. */
+  context: number;
 }
 
 /** Options of `listen`, validated. */
@@ -357,9 +359,17 @@ export function workersOf(name: string, value: unknown): number {
   return integer(name, value, 0, 0, WORKERS_MAX);
 }
 
+/** The id of a connection's handle, which may have gone; 0 for none. */
+function contextIdOf(name: string, value: unknown): number {
+  if (value === undefined) return 0;
+  const id = (value as { id?: unknown } | null)?.id;
+  if (Number.isSafeInteger(id) && (id as number) > 0) return id as number;
+  return wrongType(name, value, 'a ClientContext');
+}
+
 /** Validates the options of `addJob`. */
 export function readAddJobOptions(options: AddJobOptions | undefined): JobRequest {
-  const given = bag('addJob', options, ['priority', 'signal', 'timeoutMs', 'transfer']);
+  const given = bag('addJob', options, ['priority', 'signal', 'timeoutMs', 'transfer', 'context']);
   const { transfer = [] } = given;
   if (!Array.isArray(transfer)) wrongType('addJob.transfer', transfer, 'an array');
   return {
@@ -367,6 +377,7 @@ export function readAddJobOptions(options: AddJobOptions | undefined): JobReques
     signal: abortSignal('addJob.signal', given.signal),
     timeoutMs: integer('addJob.timeoutMs', given.timeoutMs, 0, 0, MILLISECONDS_MAX),
     transfer,
+    context: contextIdOf('addJob.context', given.context),
   };
 }
 

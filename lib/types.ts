@@ -209,6 +209,8 @@ export interface AddJobOptions {
   timeoutMs?: number;
   /** Objects within the data that are moved rather than copied. */
   transfer?: readonly TransferableObject[];
+  /** The connection the job is about, which it finds as `job.context`: handles themselves do not cross threads. */
+  context?: ClientHandle;
 }
 
 /** What {@link Iocp.close} did. */

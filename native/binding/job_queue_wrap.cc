@@ -56,7 +56,8 @@ Napi::Value JobQueueWrap::add(const Napi::CallbackInfo& info) {
   if (!read_payload(info[0].As<Napi::Number>().Uint32Value(), info[1], &payload)) {
     return Napi::Number::New(info.Env(), -1);
   }
-  const JobId id = queue_->add(std::move(payload), info[2].As<Napi::Number>().Int32Value(), job_clock_us());
+  const auto about = static_cast<std::uint64_t>(info[3].As<Napi::Number>().DoubleValue());
+  const JobId id = queue_->add(std::move(payload), info[2].As<Napi::Number>().Int32Value(), job_clock_us(), about);
   return Napi::Number::New(info.Env(), static_cast<double>(id));
 }
 

@@ -74,12 +74,13 @@ Napi::Value JobWorkerWrap::take(const Napi::CallbackInfo& info) {
     case JobQueue::Take::job:
       break;
   }
-  Napi::Array row = Napi::Array::New(env, 5);
+  Napi::Array row = Napi::Array::New(env, 6);
   row.Set(0U, static_cast<double>(job.id));
   row.Set(1U, job.priority);
   row.Set(2U, static_cast<double>(job.waited_us));
-  row.Set(3U, job.payload.form);
-  row.Set(4U, payload_value(env, job.payload));
+  row.Set(3U, static_cast<double>(job.about));
+  row.Set(4U, job.payload.form);
+  row.Set(5U, payload_value(env, job.payload));
   return row;
 }
 

@@ -24,7 +24,7 @@ void JobQueue::set_owner_bell(std::shared_ptr<Bell> bell) {
   owner_bell_ = std::move(bell);
 }
 
-JobId JobQueue::add(JobPayload payload, std::int32_t priority, std::uint64_t now_us) {
+JobId JobQueue::add(JobPayload payload, std::int32_t priority, std::uint64_t now_us, std::uint64_t about) {
   std::shared_ptr<Bell> bell;
   JobId id = 0;
   {
@@ -46,6 +46,7 @@ JobId JobQueue::add(JobPayload payload, std::int32_t priority, std::uint64_t now
     job.id = id;
     job.priority = priority;
     job.since_us = now_us;
+    job.about = about;
     job.payload = std::move(payload);
     Line& line = lines_[priority];
     job.previous = line.last;
@@ -180,6 +181,7 @@ JobQueue::Take JobQueue::take(std::uint32_t worker, std::uint64_t now_us, TakenJ
       leave_line(job);
       out->id = job.id;
       out->priority = job.priority;
+      out->about = job.about;
       out->waited_us = now_us > job.since_us ? now_us - job.since_us : 0;
       out->payload = std::move(job.payload);
       waited_.record(nanoseconds(job.since_us, now_us));

@@ -47,6 +47,7 @@ struct JobResult {
 struct TakenJob {
   JobId id = 0;
   std::int32_t priority = 0;
+  std::uint64_t about = 0;
   std::uint64_t waited_us = 0;
   JobPayload payload;
 };
@@ -76,8 +77,9 @@ class JobQueue {
   // Rung when there are results, or room that was asked for. Null: nobody wants to know any more.
   void set_owner_bell(std::shared_ptr<Bell> bell) IOCP_EXCLUDES(mutex_);
   // 0 = full, and the payload is gone; room that appears later rings the owner's bell, once. Jobs that run take part of
-  // the kCapacityMax as well: their results ring it.
-  JobId add(JobPayload payload, std::int32_t priority, std::uint64_t now_us) IOCP_EXCLUDES(mutex_);
+  // the kCapacityMax as well: their results ring it. `about` is the owner's note for whoever takes the job.
+  JobId add(JobPayload payload, std::int32_t priority, std::uint64_t now_us, std::uint64_t about = 0)
+      IOCP_EXCLUDES(mutex_);
   enum class Cancelled : std::uint8_t {
     gone,     // finished before, or never there
     removed,  // it waited, and will not run; no result follows
@@ -119,6 +121,7 @@ class JobQueue {
     std::int32_t priority = 0;
     std::uint32_t worker = kNoWorker;  // that runs it
     std::uint64_t since_us = 0;        // added, and later: started
+    std::uint64_t about = 0;
     JobPayload payload;
   };
   struct Line {

@@ -106,6 +106,21 @@ TEST("job queue: a job goes to a worker and its result comes back, bytes and all
   CHECK(world.results().empty());
 }
 
+TEST("job queue: whoever takes a job is told what it is about") {
+  World world;
+  world.attach(1);
+  constexpr std::uint64_t kLargest = (std::uint64_t{1} << 53) - 1;
+  for (const std::uint64_t about : {kLargest, std::uint64_t{0}, std::uint64_t{7}}) {
+    CHECK(world.queue.add(payload("x"), 0, world.now_us, about) != 0);
+  }
+  world.add("about nothing");
+  for (const std::uint64_t about : {kLargest, std::uint64_t{0}, std::uint64_t{7}, std::uint64_t{0}}) {
+    TakenJob job;
+    REQUIRE(world.queue.take(1, world.now_us, &job) == Take::job);
+    CHECK_EQ(job.about, about);
+  }
+}
+
 TEST("job queue: higher priorities come first, and within one the order they were added in") {
   World world;
   world.attach(1);
