@@ -202,6 +202,20 @@ describe.each(WORKERS)('with ioWorkers %i', (ioWorkers) => {
     expect(JSON.parse(stdout)).toEqual({ caught: 15_000, expected: 15_000 });
   });
 
+  it('reads on behind thousands of packages that throw on a logical worker', async () => {
+    const { port } = await server({
+      ioWorkers,
+      deliver: 'workers',
+      jobs: new URL('fixtures/service-throws.mjs', import.meta.url),
+      workers: 1,
+    });
+    const peer = await RawPeer.connect({ port });
+    // Nothing that comes later would make the worker look again.
+    const throwing = Array<Buffer>(5000).fill(frame('!'));
+    await peer.write(Buffer.concat([...throwing, frame('how often?')]));
+    expect(await peer.bytes(8)).toEqual(frame('5000'));
+  });
+
   it.each([100, 1000, 40_000])(
     'outlives a listener that detaches the memory behind payloads of %i bytes',
     async (size) => {
