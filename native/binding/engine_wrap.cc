@@ -118,18 +118,30 @@ void EngineWrap::on_host_ready() {
   if (phase_ != Phase::running || !steps_itself()) return;
   const Napi::HandleScope scope(Env());
   Worker& worker = engine_->worker(0);
-  std::uint64_t now_ns = monotonic_ns();
-  if (!wait_.over) polling_.waited(now_ns - wait_.begin_ns, wait_.looked);
+  const std::uint64_t ready_ns = monotonic_ns();
+  if (!wait_.over) polling_.waited(ready_ns - wait_.begin_ns, wait_.looked);
   wait_.over = true;
-  for (int turn = 0; turn < kTurnsPerReady; ++turn) {
+  std::uint64_t now_ns = ready_ns;
+  bool asked_again = false;
+  for (int turn = 0; turn < kTurnsPerReady;) {
     const std::uint64_t begin_ns = now_ns;
-    const bool full = worker.collect(0) == kCompletionsPerWait;
+    const std::size_t collected = worker.collect(0);
+    if (asked_again) {
+      asking_.answered(collected > 0);
+      if (collected == 0) break;
+    }
     worker.step(begin_ns / 1'000'000);
     now_ns = monotonic_ns();
     stepping_ns_ += now_ns - begin_ns;
     now_ns = pump_->pump(Env(), now_ns);
     turns_ns_ += now_ns - begin_ns;
-    if (destroy_after_pump_ || pump_->wants_turn() || (!full && !worker.has_work())) break;
+    if (destroy_after_pump_ || pump_->wants_turn()) break;
+    asked_again = collected < kCompletionsPerWait && !worker.has_work();
+    if (!asked_again) {
+      ++turn;
+    } else if (now_ns - ready_ns > kAskAgainNs || !host_loop_.may_wait() || !asking_.pays()) {
+      break;
+    }
   }
   plan_next_turn(now_ns);
 }

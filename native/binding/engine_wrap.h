@@ -12,6 +12,7 @@
 #include "binding/host_loop.h"
 #include "binding/options.h"
 #include "binding/thread_bell.h"
+#include "core/asking_again.h"
 #include "core/busy_polling.h"
 #include "core/engine.h"
 #include "core/stepping_policy.h"
@@ -119,6 +120,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   DiskThread disk_thread_;
   std::unique_ptr<StandbyThread> standby_;  // null: who steps is settled for good
   SteppingPolicy policy_;
+  AskingAgain asking_;
   BusyPolling polling_;
   struct Wait {
     std::uint64_t begin_ns = 0;

@@ -38,6 +38,9 @@ class HostLoop {
   void watch_sleep(Callback before_sleep);
   // Looks whether anything that the loop waits for is ready, until it is, the time is over, or a timer is due.
   void look(std::uint64_t limit_ns);
+  // Whether nothing of the loop's own is to run at once, such as an immediate or a timer. False where the loop cannot
+  // tell.
+  bool may_wait() const noexcept;
   // How long the loop's thread has slept for want of work since the loop began; 0 from a host that does not measure it.
   std::uint64_t idle_ns() const noexcept;
   void ref();

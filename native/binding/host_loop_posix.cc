@@ -221,6 +221,10 @@ bool HostLoop::resume() {
   }) == 0;
 }
 
+bool HostLoop::may_wait() const noexcept {
+  return handles_ != nullptr && uv().tells_sleep && uv().backend_timeout(handles_->loop) != 0;
+}
+
 std::uint64_t HostLoop::idle_ns() const noexcept {
   if (handles_ == nullptr || uv().metrics_idle_time == nullptr) return 0;
   return uv().metrics_idle_time(handles_->loop);

@@ -21,6 +21,8 @@ void HostLoop::watch_sleep(Callback) {}
 
 void HostLoop::look(std::uint64_t) {}
 
+bool HostLoop::may_wait() const noexcept { return false; }
+
 std::uint64_t HostLoop::idle_ns() const noexcept { return 0; }
 
 void HostLoop::ref() {}

@@ -121,6 +121,13 @@ constexpr std::uint32_t kBusyPollMiss = 4;
 constexpr std::uint32_t kBusyPollLate = 2;
 constexpr std::uint32_t kBusyPollBegins = 24;
 constexpr std::uint32_t kBusyPollEnds = 16;
+// An owner that has stepped its engine may ask the port once more (asking_again.h): while the score of the last
+// answers, one up or down for each, is half of its most. Otherwise one in so many times; and never when the host's loop
+// last had its turn longer ago than this, for others wait in it.
+constexpr std::uint32_t kAskAgainScoreMax = 8;
+constexpr std::uint32_t kAskAgainPays = 4;
+constexpr std::uint32_t kAskAgainTrial = 16;
+constexpr std::uint64_t kAskAgainNs = 500'000;
 // Bytes of received files that keep a processor busy for a twentieth of its time or so.
 constexpr std::uint64_t kFileBytesPerMsMany = 200'000;
 constexpr std::uint64_t kFileBytesPerMsFew = 100'000;

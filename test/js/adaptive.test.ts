@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os';
 import type { ClientContext } from 'iocp';
 import { describe, expect, it } from 'vitest';
 
-import { engine, server, turns, until } from './support.js';
+import { engine, runFixture, server, turns, until } from './support.js';
 
 /** With one processor a thread would only take turns with the one it is to relieve. */
 const THREADS = availableParallelism() > 1 ? 1 : 0;
@@ -112,4 +112,32 @@ describe("ioWorkers 'auto'", () => {
     expect(handOvers).toBeGreaterThanOrEqual(THREADS * 4);
     expect(handOvers % 2).toBe(0);
   });
+});
+
+describe('a port that is asked more than once in a turn of the event loop', () => {
+  it.each([0, 'auto'] as const)(
+    'lets immediates run between, with ioWorkers %s',
+    async (ioWorkers) => {
+      const peers = 4; // with one package under way each
+      const { server: made, port } = await server({ ioWorkers });
+      let [received, sinceTurn, mostInTurn] = [0, 0, 0];
+      made.on('package', (context, payload) => {
+        received++;
+        sinceTurn++;
+        context.send(payload);
+      });
+      const child = runFixture('echo-back.mjs', [String(port), String(peers)]);
+      await until(() => made.connectionCount === peers);
+      for (const context of made.contexts()) context.send('x');
+      await until(() => {
+        mostInTurn = Math.max(mostInTurn, sinceTurn);
+        sinceTurn = 0;
+        return received >= 5_000;
+      });
+      made.disconnectAll();
+      expect(await child).toMatchObject({ code: 0, stderr: '' });
+      // Twice: what a plan of the engine's own finds, and then what the loop finds. Threads go on meanwhile.
+      if (!THREADS_ONLY) expect(mostInTurn).toBeLessThanOrEqual(2 * peers);
+    },
+  );
 });

@@ -50,6 +50,8 @@ void HostLoop::pause() {}
 
 bool HostLoop::resume() { return true; }
 
+bool HostLoop::may_wait() const noexcept { return true; }
+
 std::uint64_t HostLoop::idle_ns() const noexcept { return 0; }
 
 void HostLoop::ref() {}
