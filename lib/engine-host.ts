@@ -165,6 +165,11 @@ export class EngineHost<Data> implements EventSink {
     return this.#contexts[slot] ?? this.#see(slot);
   }
 
+  /** Whether it is one of this engine's contexts, live or not. */
+  owns(context: ClientContext): boolean {
+    return context.link === this.#link;
+  }
+
   #see(slot: number): ClientContext<Data> | undefined {
     const birth = this.#unseen.take(slot);
     if (birth === undefined) return undefined;

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
 
 import { addon } from './binding.js';
-import type { ClientContext } from './client-context.js';
+import { ClientContext } from './client-context.js';
 import { connectToAny } from './connector.js';
 import { EngineHost } from './engine-host.js';
 import { closedError, IocpError } from './errors.js';
@@ -223,7 +223,10 @@ export class Iocp<Data = unknown> extends EventEmitter<IocpEvents<Data>> {
    *   a `DataCloneError` for data that cannot be copied; TypeError and RangeError for wrong options.
    */
   async addJob(data: unknown, options?: AddJobOptions): Promise<unknown> {
-    const request = readAddJobOptions(options);
+    // Once the engine is closed, that is what is wrong.
+    const owns = (value: unknown): value is ClientContext =>
+      value instanceof ClientContext && (this.#host?.owns(value) ?? this.#closing !== undefined);
+    const request = readAddJobOptions(options, owns);
     return this.#serving('addJob').add(data, request);
   }
 

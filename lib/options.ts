@@ -18,6 +18,7 @@ import {
   words,
   wrongType,
 } from './checks.js';
+import type { ClientContext } from './client-context.js';
 import { type FileSettings, fileSettingsOf } from './file-options.js';
 import type { ProcessJob } from './job.js';
 import { CONNECTIONS_MAX, Overflow } from './records.js';
@@ -359,25 +360,24 @@ export function workersOf(name: string, value: unknown): number {
   return integer(name, value, 0, 0, WORKERS_MAX);
 }
 
-/** The id of a connection's handle, which may have gone; 0 for none. */
-function contextIdOf(name: string, value: unknown): number {
-  if (value === undefined) return 0;
-  const id = (value as { id?: unknown } | null)?.id;
-  if (Number.isSafeInteger(id) && (id as number) > 0) return id as number;
-  return wrongType(name, value, 'a ClientContext');
-}
-
-/** Validates the options of `addJob`. */
-export function readAddJobOptions(options: AddJobOptions | undefined): JobRequest {
+/** Validates the options of `addJob`. `owns`: whether a value is a context of the engine, live or not. */
+export function readAddJobOptions(
+  options: AddJobOptions | undefined,
+  owns: (context: unknown) => context is ClientContext,
+): JobRequest {
   const given = bag('addJob', options, ['priority', 'signal', 'timeoutMs', 'transfer', 'context']);
   const { transfer = [] } = given;
   if (!Array.isArray(transfer)) wrongType('addJob.transfer', transfer, 'an array');
+  const { context } = given;
+  if (context !== undefined && !owns(context)) {
+    wrongType('addJob.context', context, 'a ClientContext of this engine');
+  }
   return {
     priority: integer('addJob.priority', given.priority, 0, -PRIORITY_MAX, PRIORITY_MAX),
     signal: abortSignal('addJob.signal', given.signal),
     timeoutMs: integer('addJob.timeoutMs', given.timeoutMs, 0, 0, MILLISECONDS_MAX),
     transfer,
-    context: contextIdOf('addJob.context', given.context),
+    context: context?.id ?? 0,
   };
 }
 

@@ -210,7 +210,7 @@ export interface AddJobOptions {
   /** Objects within the data that are moved rather than copied. */
   transfer?: readonly TransferableObject[];
   /** The connection the job is about, which it finds as `job.context`: handles themselves do not cross threads. */
-  context?: ClientHandle;
+  context?: ClientContext;
 }
 
 /** What {@link Iocp.close} did. */

@@ -92,12 +92,26 @@ describe('a job by a function', () => {
   });
 });
 
-it.each([null, 7, 'a', {}, { id: 0 }, { id: 1.5 }, { id: '7' }])(
-  'addJob rejects %o as a context',
-  async (context) => {
+describe('addJob', () => {
+  const wrong = /addJob\.context must be a ClientContext of this engine/;
+
+  it.each([null, 7, 'a', {}, { id: 2 ** 24 }])('rejects %o as a context', async (context) => {
     const made = engine({ jobs: () => {} });
-    await expect(made.addJob(1, { context } as never)).rejects.toThrow(
-      /addJob\.context must be a ClientContext/,
-    );
-  },
-);
+    await expect(made.addJob(1, { context } as never)).rejects.toThrow(wrong);
+  });
+
+  it("rejects another engine's context, whose id may be one of its own", async () => {
+    const { made } = await connected({ jobs: () => {} });
+    const other = await connected({ jobs: () => {} });
+    expect(made.findClient(other.context.id)).toBeDefined();
+    await expect(made.addJob(1, { context: other.context })).rejects.toThrow(wrong);
+    const fresh = engine({ jobs: () => {} });
+    await expect(fresh.addJob(1, { context: other.context })).rejects.toThrow(wrong);
+  });
+
+  it('says of an engine that was closed that it was', async () => {
+    const { made, context } = await connected({ jobs: () => {} });
+    await made.close({ graceMs: 0 });
+    await expect(made.addJob(1, { context })).rejects.toMatchObject({ code: 'ERR_IOCP_CLOSED' });
+  });
+});
