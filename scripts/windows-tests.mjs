@@ -43,23 +43,34 @@ checkChoices('node', options.node, NODE_MAJORS);
 const wanted = (part) => options.only.includes(part);
 const [firstMajor] = options.node;
 
+/** What a part counts; one that throws has failed, and does not keep the others from being run. */
+async function attempt(part) {
+  try {
+    return await part();
+  } catch (error) {
+    console.error(error);
+    return { passed: 0, failed: 1 };
+  }
+}
+
 async function run() {
   const counted = [];
+  const count = async (part) => counted.push(await attempt(part));
   if (wanted('native') || wanted('trace')) buildNativeTests();
-  if (wanted('native')) counted.push(nativeTests());
+  if (wanted('native')) await count(nativeTests);
   if (PARTS.some((part) => part !== 'native' && wanted(part))) {
     const addon = buildAddon();
-    if (wanted('addon')) counted.push(addonImports(addon));
+    if (wanted('addon')) await count(() => addonImports(addon));
   }
-  if (wanted('trace')) counted.push(traces(firstMajor));
-  if (wanted('peers')) counted.push(await peers(firstMajor));
+  if (wanted('trace')) await count(() => traces(firstMajor));
+  if (wanted('peers')) await count(() => peers(firstMajor));
   if (wanted('comparison')) {
     const times = { rounds: Number(options.rounds), seconds: Number(options.seconds) };
-    counted.push(await comparison(firstMajor, times));
+    await count(() => comparison(firstMajor, times));
   }
   if (wanted('javascript')) {
     announceLeftOut();
-    for (const major of options.node) counted.push(javaScriptTestsOn(major, filters));
+    for (const major of options.node) await count(() => javaScriptTestsOn(major, filters));
   }
   return counted;
 }

@@ -45,9 +45,19 @@ function wineServer() {
   return Number(readdirSync('/proc').find((name) => /^\d+$/.test(name) && ours(name)) ?? 0);
 }
 
+/** Figures are not worth a failure: a server that did not come up is told of, and started once more. */
+async function start(major, name) {
+  try {
+    return await startServer(major, SERVERS[name]);
+  } catch (error) {
+    console.log(`  ${name} once more: ${error.message}`);
+    return startServer(major, SERVERS[name]);
+  }
+}
+
 /** One server, once: packages per second, processor time per package, and for ours the port's figures. */
 async function round(major, name, scenario, times) {
-  const server = await startServer(major, SERVERS[name]);
+  const server = await start(major, name);
   try {
     const before = name === OURS ? (await about(server)).stats : undefined;
     const processes = [server.pid, wineServer()].filter((pid) => pid > 0);

@@ -20,14 +20,16 @@ export async function startServer(major, script, env = {}) {
     await gone;
   };
   const printed = (text, name) => Number(new RegExp(`^${name} (\\d+)`, 'm').exec(text)?.[1]);
-  const deadline = Date.now() + START_MS;
+  const begin = Date.now();
   for (;;) {
     const text = readLog(log);
     const port = printed(text, 'listening');
     if (port > 0) return { port, aboutPort: printed(text, 'about'), pid: child.pid, stop };
-    if (Date.now() > deadline || child.exitCode !== null) {
+    const ended = child.exitCode !== null || child.signalCode !== null;
+    if (ended || Date.now() - begin > START_MS) {
       await stop();
-      throw new Error(`${script} does not listen\n${text}`);
+      const how = ended ? `ended with ${child.signalCode ?? child.exitCode}` : 'does not listen';
+      throw new Error(`${script} ${how} after ${Date.now() - begin} ms, and printed "${text}"`);
     }
     await sleep(20);
   }
