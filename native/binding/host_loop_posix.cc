@@ -126,6 +126,8 @@ struct HostLoop::Handles {
     std::free(prepare);
   }
 
+  bool may_wait() const noexcept { return uv().backend_timeout(loop) != 0; }
+
   static Handles* of(UvHandle* handle) { return static_cast<Handles*>(uv().handle_get_data(handle)); }
 
   void on_handle_closed() {
@@ -190,7 +192,7 @@ void HostLoop::start_watching_sleep() {
   if (handles_->prepare == nullptr) return;
   uv().prepare_start(handles_->prepare, [](UvHandle* handle) {
     Handles* self = Handles::of(handle);
-    if (uv().backend_timeout(self->loop) != 0) self->before_sleep(self->ready_context);
+    if (self->may_wait()) self->before_sleep(self->ready_context);
   });
 }
 
@@ -221,9 +223,7 @@ bool HostLoop::resume() {
   }) == 0;
 }
 
-bool HostLoop::may_wait() const noexcept {
-  return handles_ != nullptr && uv().tells_sleep && uv().backend_timeout(handles_->loop) != 0;
-}
+bool HostLoop::may_wait() const noexcept { return handles_ != nullptr && uv().tells_sleep && handles_->may_wait(); }
 
 std::uint64_t HostLoop::idle_ns() const noexcept {
   if (handles_ == nullptr || uv().metrics_idle_time == nullptr) return 0;
